@@ -1,0 +1,118 @@
+package device
+
+import "time"
+
+// drift is the worst clock that the wire contract allows: 200 ppm, clause 7.
+const driftDivisor = 5000
+
+// Sample pairs an uptime of one boot with the database's clock at ingest. It is
+// always late, never early: At is at or after the moment at which the device
+// read Uptime.
+type Sample struct {
+	Boot   Boot      `json:"boot"`
+	Uptime uint64    `json:"uptime"`
+	At     time.Time `json:"at"`
+}
+
+// Fresh tells whether the sample may still date a command.
+func (s Sample) Fresh(now time.Time) bool {
+	return s.Boot != Boot{} && !s.At.IsZero() && now.Sub(s.At) < SampleLife
+}
+
+// Better returns the sample to keep of s and a newly heard one: within one boot
+// the one with the greatest uptime - At, which is the one that travelled
+// fastest; an aged one or one of an earlier boot gives way.
+func (s Sample) Better(heard Sample) Sample {
+	if s.Boot != heard.Boot || !s.Fresh(heard.At) {
+		return heard
+	}
+	if int64(heard.Uptime)-heard.At.UnixMilli() >= int64(s.Uptime)-s.At.UnixMilli() {
+		return heard
+	}
+	return s
+}
+
+// NotAfter converts a deadline on the database's clock into the device's
+// uptime: not_after = u + (E - g), DESIGN section 5, less the drift that the
+// device's clock may have gained or lost between the sample and the deadline.
+// Executing only while uptime <= NotAfter therefore implies that the true time
+// is at or before the deadline.
+func (s Sample) NotAfter(deadline time.Time) uint64 {
+	span := deadline.Sub(s.At).Milliseconds()
+	if span < 0 {
+		return s.Uptime
+	}
+	return s.Uptime + uint64(span-span/driftDivisor-1)
+}
+
+// bootAt returns the index of b in the list, or -1.
+func (d Device) bootAt(b Boot) int {
+	for i := range d.Boots {
+		if d.Boots[i].Boot == b {
+			return i
+		}
+	}
+	return -1
+}
+
+// maxBoots is how many boots a device's row remembers. A ride across more
+// restarts than that is billed by what its own spans prove.
+const maxBoots = 8
+
+// sawBoot notes that a word of boot b with the given uptime was taken in at
+// received, and returns the list's new value (the old one is not changed).
+func (d Device) sawBoot(b Boot, uptime uint64, received time.Time, beat bool) []BootSeen {
+	boots := append([]BootSeen(nil), d.Boots...)
+	offset := received.UnixMilli() - int64(uptime)
+	i := d.bootAt(b)
+	if i < 0 {
+		if len(boots) == maxBoots {
+			boots = append(boots[:0], boots[1:]...)
+		}
+		return append(boots, BootSeen{Boot: b, Offset: offset, Beaten: beat})
+	}
+	boots[i].Offset = min(boots[i].Offset, offset)
+	boots[i].Beaten = boots[i].Beaten || beat
+	return boots
+}
+
+// later tells whether boot a is known to have come after boot b. Journalled
+// boots are ordered by their number; of two others the one first seen later
+// counts as later.
+func (d Device) later(a, b Boot) bool {
+	i, j := d.bootAt(a), d.bootAt(b)
+	if i < 0 {
+		return false
+	}
+	if j < 0 {
+		return true
+	}
+	if x, y := d.Boots[i].Seq, d.Boots[j].Seq; x != 0 && y != 0 {
+		return x > y
+	}
+	return i > j
+}
+
+// newer tells whether the moment (boot, uptime) is at or after (than, at) on
+// the device's own time line.
+func (d Device) newer(boot Boot, uptime uint64, than Boot, at uint64) bool {
+	if boot == than {
+		return uptime >= at
+	}
+	return than == Boot{} || d.later(boot, than)
+}
+
+// bootedAfter tells whether the journal proves that the device started again
+// after boot b: a later boot evidence is applied and so is the one of b.
+func (d Device) bootedAfter(b Boot) bool {
+	i := d.bootAt(b)
+	if i < 0 || d.Boots[i].Seq == 0 {
+		return false
+	}
+	for _, other := range d.Boots {
+		if other.Seq > d.Boots[i].Seq {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,173 @@
+package device
+
+import (
+	"errors"
+	"fmt"
+	"time"
+)
+
+// ErrBadID says that a device id is not 1 to 24 of [A-Za-z0-9_-].
+var ErrBadID = errors.New("a device id is 1 to 24 letters, digits, '_' or '-'")
+
+// ID names one controller; it is its MQTT user name, client id and topic level.
+type ID string
+
+// Check returns ErrBadID unless the id may be used in a topic and a subject.
+func (id ID) Check() error {
+	if len(id) < 1 || len(id) > 24 {
+		return fmt.Errorf("%q: %w", string(id), ErrBadID)
+	}
+	for _, c := range []byte(id) {
+		switch {
+		case c >= 'a' && c <= 'z', c >= 'A' && c <= 'Z', c >= '0' && c <= '9', c == '_', c == '-':
+		default:
+			return fmt.Errorf("%q: %w", string(id), ErrBadID)
+		}
+	}
+	return nil
+}
+
+// Kind is what a device is. Every kind shares the command life, the evidence
+// journal and the order table.
+type Kind string
+
+// The kinds that the wire contract knows.
+const (
+	Lock Kind = "lock"
+	Pump Kind = "pump"
+)
+
+// Service says whether a device may serve riders at all.
+type Service string
+
+// InService serves. Maintenance is the staff's switch. OutOfService is the
+// server's own verdict (lost flash, contradicting evidence) and ends only by
+// re-provisioning. Retired is for good.
+const (
+	InService    Service = "in_service"
+	Maintenance  Service = "maintenance"
+	OutOfService Service = "out_of_service"
+	Retired      Service = "retired"
+)
+
+// Boot is drawn at random by a device each time it starts; the zero value means
+// that the device has not spoken.
+type Boot [8]byte
+
+// Journal names one formatting of a device's flash.
+type Journal [8]byte
+
+// Device is one controller and what it has proved about itself.
+type Device struct {
+	ID            ID
+	Kind          Kind
+	Venue         string
+	Epoch         uint32 // raised by each provisioning; keys belong to one epoch
+	PublicKey     []byte // Ed25519, 32 bytes
+	Service       Service
+	ServiceReason string // why it is not in service, in words for staff
+
+	Journal  Journal // zero until the first evidence or beat of this epoch
+	Applied  uint64  // evidence 1..Applied of Journal is applied or lost
+	LostUpTo uint64  // the highest evidence number that was closed as lost
+	Boots    []BootSeen
+	Head     Head // the newest beat, kept until the evidence up to it is here
+	Sample   Sample
+	HeardAt  time.Time // database clock of the newest verified word; zero = never
+	Firmware string
+
+	Version int64 // of the row; 0 = not stored yet
+}
+
+// BootSeen is one boot of a device as far as its evidence tells. The list in a
+// Device keeps the newest 8, oldest first as first seen.
+type BootSeen struct {
+	Boot   Boot   `json:"boot"`
+	Seq    uint64 `json:"seq"`    // number of its boot evidence; 0 = not applied (yet)
+	Offset int64  `json:"offset"` // min(received - uptime), unix ms; see Sample
+	Beaten bool   `json:"beaten"` // at least one beat contributed to Offset
+}
+
+// Head is what the newest beat said of its journal and its outlets.
+type Head struct {
+	Boot    Boot             `json:"boot"`
+	Uptime  uint64           `json:"uptime"`
+	Highest uint64           `json:"highest"`
+	LastSeq map[uint8]uint64 `json:"last_seq,omitempty"`
+}
+
+// Block says why an outlet takes no order although no order is live on it.
+type Block string
+
+// Unproven: an order was voided without proof and its command is still open.
+// AwaitClosed: something moved or was ended from afar, and the device has not
+// yet stated the outlet closed.
+const (
+	NotBlocked  Block = ""
+	Unproven    Block = "unproven"
+	AwaitClosed Block = "await_closed"
+)
+
+// Outlet is what a code names and one order uses.
+type Outlet struct {
+	Device  ID
+	N       uint8  // 1..n; a lock has one
+	Order   string // the live order, "" = none
+	Block   Block
+	NextSeq uint64 // the sequence number of the next command
+	LastSeq uint64 // the highest that the device said it burned, this epoch
+
+	Stated Stated // the newest statement about the bolt or valve
+	Opens  uint64 // physical openings, as counted by the device
+
+	Version int64
+}
+
+// Stated is a device's word on whether an outlet is closed, with the moment on
+// the device's clock at which it was so.
+type Stated struct {
+	Known  bool
+	Closed bool
+	Boot   Boot
+	Uptime uint64
+}
+
+// Availability is what riders and open data see, in the words of MDS.
+type Availability string
+
+// The words of MDS 2.0, with in_use for on_trip.
+const (
+	Available      Availability = "available"
+	Reserved       Availability = "reserved"
+	InUse          Availability = "in_use"
+	NonOperational Availability = "non_operational"
+	NonContactable Availability = "non_contactable"
+	Missing        Availability = "missing"
+	Removed        Availability = "removed"
+)
+
+// SampleLife is how long a clock sample may be used; DESIGN section 5.
+const SampleLife = 10 * time.Minute
+
+// Availability tells what o offers at now; reserved says that its order only
+// waits for a payment. The order of the tests is the order in which staff would
+// want to hear the reason.
+func (d Device) Availability(o Outlet, reserved bool, now time.Time) Availability {
+	switch {
+	case d.Service == Retired:
+		return Removed
+	case d.Service != InService:
+		return NonOperational
+	case o.Order != "" && reserved:
+		return Reserved
+	case o.Order != "":
+		return InUse
+	case o.Block != NotBlocked:
+		return NonOperational
+	case !d.Sample.Fresh(now):
+		return NonContactable
+	case o.Stated.Known && !o.Stated.Closed:
+		return NonOperational
+	}
+	return Available
+}

@@ -1,0 +1,338 @@
+package order
+
+import (
+	"encoding/json"
+	"fmt"
+
+	"github.com/unlatch/unlatch/billing"
+	"github.com/unlatch/unlatch/device"
+)
+
+// Act is something that a rider, staff or the passing of time does to an order.
+type Act struct {
+	Order string
+	Input ActInput
+	Rider string // whose order it must be; "" = staff or time
+	Staff *Audit // who and why; nil = rider or time
+}
+
+// ActInput names what is done.
+type ActInput string
+
+// Cancel asks for a fence. End is the rider's word, believed where the lock is
+// proved closed. ForceEnd and GiveUpNow are staff's. Elapse is time.
+const (
+	Cancel    ActInput = "cancel"
+	End       ActInput = "end"
+	ForceEnd  ActInput = "force_end"
+	GiveUpNow ActInput = "give_up"
+	Elapse    ActInput = "elapse"
+)
+
+// Acted is what follows once the changes are committed.
+type Acted struct {
+	Order Order
+	Send  []device.Command
+}
+
+// Query names what Act must see.
+func (a Act) Query() Query { return Query{Order: a.Order} }
+
+// Decide does what the order's state allows; ErrWrongState says that it allows
+// nothing, ErrNotFound also hides other riders' orders.
+func (a Act) Decide(s Snapshot, env Env) (Changes, Acted, error) {
+	fail := func(err error) (Changes, Acted, error) { return Changes{}, Acted{}, err }
+	t := newTurn(s, env)
+	o := t.orders[a.Order]
+	if o == nil || t.device == nil || a.Rider != "" && o.Rider != a.Rider {
+		return fail(ErrNotFound)
+	}
+	before := *o
+	var err error
+	switch a.Input {
+	case Cancel:
+		err = t.cancel(o)
+	case End:
+		err = t.endByRider(o)
+	case ForceEnd:
+		err = t.endFromAfar(o, StaffEnded, a.by(), "ended_by_staff")
+	case GiveUpNow:
+		err = t.giveUp(o, a.by(), "given_up_by_staff")
+	case Elapse:
+		err = t.elapse(o)
+	default:
+		err = ErrWrongState
+	}
+	if err != nil {
+		return fail(err)
+	}
+	if a.Staff != nil {
+		if a.Staff.Reason == "" {
+			return fail(ErrReason)
+		}
+		if err := t.audit(*a.Staff, "order "+o.ID, summary(before), summary(*o)); err != nil {
+			return fail(err)
+		}
+	}
+	return t.changes(), Acted{Order: *o, Send: t.fresh}, nil
+}
+
+func (a Act) by() string {
+	if a.Staff == nil {
+		return "rule"
+	}
+	return "staff " + a.Staff.Staff
+}
+
+// summary is what the audit shows of an order.
+func summary(o Order) json.RawMessage {
+	b, _ := json.Marshal(map[string]any{"state": o.State, "total_fen": o.Quote.Total, "refunded_fen": o.Refunded})
+	return b
+}
+
+// audit adds the row of a privileged act.
+func (t *turn) audit(a Audit, object string, before, after json.RawMessage) error {
+	id, err := t.env.newID(t.now)
+	if err != nil {
+		return err
+	}
+	a.ID, a.Object, a.Before, a.After, a.At = id, object, before, after, t.now
+	t.out.Audits = append(t.out.Audits, a)
+	return nil
+}
+
+// cancel asks the device to burn a higher number; only its word then voids the
+// order. Asking twice changes nothing.
+func (t *turn) cancel(o *Order) error {
+	switch o.State {
+	case Voided:
+		if o.Cancelling {
+			return nil
+		}
+		return fmt.Errorf("cancel order %s: %w", o.ID, ErrWrongState)
+	case Starting, Unresolved:
+	default:
+		return fmt.Errorf("cancel order %s in state %s: %w", o.ID, o.State, ErrWrongState)
+	}
+	if o.Cancelling {
+		return nil
+	}
+	o.Cancelling = true
+	t.touchOrder(o)
+	_, err := t.command(device.Stop, o.Outlet, o.ID)
+	return err
+}
+
+// endByRider ends a ride whose lock is proved closed although its own word of it
+// is lost. Asking again for an order that is over changes nothing.
+func (t *turn) endByRider(o *Order) error {
+	switch o.State {
+	case Ended, Settled:
+		return nil
+	case Active:
+	default:
+		return fmt.Errorf("end order %s in state %s: %w", o.ID, o.State, ErrWrongState)
+	}
+	out := t.outlet(o.Outlet)
+	if !out.Stated.Known || !out.Stated.Closed || t.device.Applied < t.device.Head.Highest {
+		// With evidence still on its way the ride's true end may be among it.
+		return fmt.Errorf("end order %s: %w", o.ID, ErrStillOpen)
+	}
+	o.Reason = "ended_by_rider"
+	return t.finishUse(o, RiderEnded, "rider", device.NotBlocked)
+}
+
+// endFromAfar ends a ride without the device's word of its end, billed to the
+// last proven moment. The outlet waits until it is proved closed.
+func (t *turn) endFromAfar(o *Order, in Input, by, reason string) error {
+	if o.State != Active {
+		return fmt.Errorf("end order %s in state %s: %w", o.ID, o.State, ErrWrongState)
+	}
+	o.Reason = reason
+	if err := t.finishUse(o, in, by, device.AwaitClosed); err != nil {
+		return err
+	}
+	t.unblock()
+	return nil
+}
+
+// giveUp lets the rider go unbilled; the outlet stays blocked until its device's
+// word resolves the command.
+func (t *turn) giveUp(o *Order, by, reason string) error {
+	if o.State != Unresolved {
+		return fmt.Errorf("give up order %s in state %s: %w", o.ID, o.State, ErrWrongState)
+	}
+	o.Unproven = true
+	if err := t.void(o, GiveUp, by, reason, device.Unproven); err != nil {
+		return err
+	}
+	return t.item(ItemUnproven, o.ID, o.ID, "the device never said whether it opened")
+}
+
+// elapse does what is due by itself, and nothing when it is not due (any more).
+func (t *turn) elapse(o *Order) error {
+	if o.DueAt.IsZero() || t.now.Before(o.DueAt) {
+		return nil
+	}
+	switch o.State {
+	case Starting:
+		if c := t.commands[o.Command]; c != nil && c.State == device.Published {
+			if err := t.finish(c, device.Deadline); err != nil {
+				return err
+			}
+		}
+		if err := t.move(o, DeadlinePast, "deadline"); err != nil {
+			return err
+		}
+		if err := t.prove(); err != nil { // a beat past the expiry may be here already
+			return err
+		}
+		if o.State != Unresolved {
+			return nil
+		}
+		return t.probe(o.Outlet)
+	case Unresolved:
+		return t.giveUp(o, "rule", "never_resolved")
+	case Active:
+		if err := t.endFromAfar(o, Watchdog, "rule", "ride_never_ended"); err != nil {
+			return err
+		}
+		return t.item(ItemWatchdog, o.ID, o.ID, "the ride passed the longest time allowed")
+	}
+	return nil
+}
+
+// Ask publishes a probe for a device's outlet, so that its answer brings a clock
+// sample.
+type Ask struct {
+	Device device.ID
+	Outlet uint8
+}
+
+// Query names what Ask must see.
+func (a Ask) Query() Query { return Query{Device: a.Device} }
+
+// Decide publishes at most one unanswered probe, and none when the sample is
+// fresh.
+func (a Ask) Decide(s Snapshot, env Env) (Changes, Acted, error) {
+	if s.Device == nil {
+		return Changes{}, Acted{}, fmt.Errorf("device %s: %w", a.Device, ErrNotFound)
+	}
+	t := newTurn(s, env)
+	if t.outlet(a.Outlet) == nil || s.Device.Sample.Fresh(s.Now) {
+		return Changes{}, Acted{}, nil
+	}
+	if err := t.probe(a.Outlet); err != nil {
+		return Changes{}, Acted{}, err
+	}
+	return t.changes(), Acted{Send: t.fresh}, nil
+}
+
+// Instruct is staff's ring, probe or stop on one outlet.
+type Instruct struct {
+	Device device.ID
+	Outlet uint8
+	Kind   device.CommandKind
+	Staff  Audit
+}
+
+// Query names what Instruct must see.
+func (i Instruct) Query() Query { return Query{Device: i.Device} }
+
+// Decide publishes the command; a ring needs a fresh sample.
+func (i Instruct) Decide(s Snapshot, env Env) (Changes, Acted, error) {
+	fail := func(err error) (Changes, Acted, error) { return Changes{}, Acted{}, err }
+	t := newTurn(s, env)
+	switch {
+	case s.Device == nil || t.outlet(i.Outlet) == nil:
+		return fail(fmt.Errorf("device %s: %w", i.Device, ErrNotFound))
+	case i.Kind != device.Ring && i.Kind != device.Probe && i.Kind != device.Stop:
+		return fail(ErrWrongState)
+	case s.Device.Service == device.Retired:
+		return fail(ErrNotInService)
+	case i.Kind.Expires() && !s.Device.Sample.Fresh(s.Now):
+		return fail(ErrOffline)
+	case i.Staff.Reason == "":
+		return fail(ErrReason)
+	}
+	c, err := t.command(i.Kind, i.Outlet, "")
+	if err != nil {
+		return fail(err)
+	}
+	after, _ := json.Marshal(map[string]any{"command": c.ID, "kind": c.Kind, "seq": c.Seq})
+	if err := t.audit(i.Staff, "device "+string(i.Device), nil, after); err != nil {
+		return fail(err)
+	}
+	return t.changes(), Acted{Send: t.fresh}, nil
+}
+
+// Money is staff moving money: a top-up of a rider's wallet, or a refund of one
+// order. Key makes it happen once.
+type Money struct {
+	Rider  string // of a top-up
+	Order  string // of a refund
+	Amount billing.Fen
+	Key    KeyRef
+	Route  string
+	Hash   [32]byte
+	Staff  Audit
+	Answer func(Snapshot, billing.Account, *Order) (status int, body []byte, err error)
+}
+
+// Query names what Money must see.
+func (m Money) Query() Query { return Query{Rider: m.Rider, Order: m.Order, Key: &m.Key} }
+
+// Decide posts the transfers, the audit row and the key together.
+func (m Money) Decide(s Snapshot, env Env) (Changes, Placed, error) {
+	fail := func(err error) (Changes, Placed, error) { return Changes{}, Placed{}, err }
+	if s.Key != nil {
+		if s.Key.BodyHash != m.Hash || s.Key.Route != m.Route {
+			return fail(ErrKeyReused)
+		}
+		return Changes{}, Placed{Status: s.Key.Status, Answer: s.Key.Answer, Replayed: true}, nil
+	}
+	if m.Staff.Reason == "" {
+		return fail(ErrReason)
+	}
+	t := newTurn(s, env)
+	key := m.Key.Principal + "/" + m.Key.Key
+	var o *Order
+	var err error
+	object, rider := "rider "+m.Rider, m.Rider
+	switch {
+	case m.Order != "":
+		if o = t.orders[m.Order]; o == nil {
+			return fail(ErrNotFound)
+		}
+		if o.State != Settled {
+			return fail(fmt.Errorf("refund order %s in state %s: %w", o.ID, o.State, ErrWrongState))
+		}
+		object, rider = "order "+o.ID, o.Rider
+		err = t.giveBack(o, m.Amount, key)
+	case s.Rider == nil:
+		return fail(ErrNotFound)
+	default:
+		if err = t.transfer(billing.Transfer{Kind: billing.Single, Debit: billing.TopUps, Credit: billing.Wallet(m.Rider),
+			Amount: m.Amount, Purpose: billing.ForTopUp, Key: key}, nil); err == nil {
+			err = t.payDebt(m.Rider, "", key)
+		}
+	}
+	if err != nil {
+		return fail(err)
+	}
+	after, _ := json.Marshal(map[string]any{"amount_fen": m.Amount})
+	if err := t.audit(m.Staff, object, nil, after); err != nil {
+		return fail(err)
+	}
+	status, body, err := m.Answer(s, t.book.Account(billing.Wallet(rider)), o)
+	if err != nil {
+		return fail(fmt.Errorf("render: %w", err))
+	}
+	t.out.Keys = append(t.out.Keys, Key{KeyRef: m.Key, Route: m.Route, BodyHash: m.Hash, Status: status, Answer: body,
+		Order: m.Order, At: t.now})
+	p := Placed{Status: status, Answer: body}
+	if o != nil {
+		p.Order = *o
+	}
+	return t.changes(), p, nil
+}

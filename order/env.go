@@ -1,0 +1,71 @@
+package order
+
+import (
+	"encoding/hex"
+	"fmt"
+	"io"
+	"time"
+)
+
+// Config holds the times and counts of an order's life. The zero value means
+// the defaults of DESIGN section 6.
+type Config struct {
+	StartDeadline  time.Duration // from commit to unresolved; 15 s
+	Patience       time.Duration // of unresolved before the rider is let go; 10 min
+	MaxRide        time.Duration // before the watchdog ends a ride; 24 h
+	TicketLife     time.Duration // 120 s
+	LivePerKind    int           // live orders per rider and kind; 1
+	MinBattery     int           // percent below which no ride starts; 10
+	ProbeAfterIdle time.Duration // a word after so long a silence re-sends probes; 10 s
+}
+
+// WithDefaults fills what is zero.
+func (c Config) WithDefaults() Config {
+	set := func(d *time.Duration, v time.Duration) {
+		if *d == 0 {
+			*d = v
+		}
+	}
+	set(&c.StartDeadline, 15*time.Second)
+	set(&c.Patience, 10*time.Minute)
+	set(&c.MaxRide, 24*time.Hour)
+	set(&c.TicketLife, 120*time.Second)
+	set(&c.ProbeAfterIdle, 10*time.Second)
+	if c.LivePerKind == 0 {
+		c.LivePerKind = 1
+	}
+	if c.MinBattery == 0 {
+		c.MinBattery = 10
+	}
+	return c
+}
+
+// Env is what a decision may use besides its snapshot. Now is the snapshot's
+// moment of the database's clock; Rand is the only source of chance.
+type Env struct {
+	Rand   io.Reader
+	Sealer Sealer
+	Config Config
+}
+
+// newID draws a UUIDv7 (RFC 9562 section 5.7) for the moment now.
+func (e Env) newID(now time.Time) (string, error) {
+	var b [16]byte
+	if _, err := io.ReadFull(e.Rand, b[6:]); err != nil {
+		return "", fmt.Errorf("draw an id: %w", err)
+	}
+	ms := uint64(now.UnixMilli())
+	for i := range 6 {
+		b[i] = byte(ms >> (40 - 8*i))
+	}
+	b[6] = b[6]&0x0f | 0x70
+	b[8] = b[8]&0x3f | 0x80
+	var s [36]byte
+	hex.Encode(s[0:8], b[0:4])
+	hex.Encode(s[9:13], b[4:6])
+	hex.Encode(s[14:18], b[6:8])
+	hex.Encode(s[19:23], b[8:10])
+	hex.Encode(s[24:36], b[10:16])
+	s[8], s[13], s[18], s[23] = '-', '-', '-', '-'
+	return string(s[:]), nil
+}

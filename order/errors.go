@@ -1,0 +1,42 @@
+package order
+
+import "errors"
+
+// What a use case may refuse. Each is a fact about the world, not a fault; api
+// maps them to problems in one table.
+var (
+	ErrNotFound      = errors.New("there is no such order")
+	ErrTicketInvalid = errors.New("the ticket was not made here or was altered")
+	ErrTicketExpired = errors.New("the ticket is older than its life")
+	ErrTicketUsed    = errors.New("the ticket was used already")
+	ErrTicketForeign = errors.New("the ticket belongs to another rider")
+	ErrTicketStale   = errors.New("the tariff or the device changed since the scan")
+	ErrCodeRevoked   = errors.New("the code is no longer in use")
+	ErrCodeUnbound   = errors.New("the code is not bound to a device yet")
+	ErrOutletBusy    = errors.New("another order is live on this outlet")
+	ErrOutletOpen    = errors.New("the device says that the outlet is open")
+	ErrOutletBlocked = errors.New("the outlet waits for its device's word on an earlier order")
+	ErrNotInService  = errors.New("the device is not in service")
+	ErrVenueClosed   = errors.New("the venue takes no orders now")
+	ErrOffline       = errors.New("the device has not been heard lately")
+	ErrBatteryLow    = errors.New("the device's battery is too low")
+	ErrNoMoney       = errors.New("the balance does not cover the least that this may cost")
+	ErrDebt          = errors.New("an earlier ride is unpaid")
+	ErrRiderBlocked  = errors.New("the rider is blocked")
+	ErrTooManyLive   = errors.New("the rider has a live order of this kind already")
+	ErrPayWith       = errors.New("this way to pay is not offered here")
+	ErrKeyReused     = errors.New("the idempotency key was used for another request")
+	ErrWrongState    = errors.New("the order is not in a state that allows this")
+	ErrStillOpen     = errors.New("the lock is not proved closed; close it by hand")
+	ErrReason        = errors.New("staff must give a reason")
+	ErrOverRefund    = errors.New("a refund must not pass what was captured")
+
+	// ErrStale says that a guard failed: what was loaded is no longer so. The
+	// Service runs the use case again; nobody else sees it.
+	ErrStale = errors.New("the snapshot is stale")
+	// ErrBusy says that a use case lost its race too many times in a row.
+	ErrBusy = errors.New("too much happens here at once; try again")
+	// ErrUncertain says that the connection broke after a commit was asked for:
+	// it may or may not have happened. Running the use case again is safe.
+	ErrUncertain = errors.New("the commit's outcome is unknown")
+)

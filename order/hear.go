@@ -1,0 +1,505 @@
+package order
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/unlatch/unlatch/billing"
+	"github.com/unlatch/unlatch/device"
+)
+
+// Hear takes in one verified word of a device: DESIGN section 6, step 4.
+type Hear struct {
+	Device device.ID
+	Word   device.Word
+}
+
+// Heard is what follows once the changes are committed.
+type Heard struct {
+	Ack  *device.Ack
+	Send []device.Command // commands to publish again or for the first time
+	// Trouble and Quarantined are counted by the caller.
+	Trouble     device.Trouble
+	Quarantined int
+}
+
+// Query names what Hear must see.
+func (h Hear) Query() Query {
+	q := Query{Device: h.Device}
+	if e := h.Word.Evidence; e != nil {
+		q.Epoch, q.Journal, q.Evidence, q.Names = e.Epoch, e.Journal, e.Seq, e.Order
+	}
+	return q
+}
+
+// Decide folds the word into the device, applies what became applicable to
+// orders in journal order, and then looks for every proof that it completed.
+func (h Hear) Decide(s Snapshot, env Env) (Changes, Heard, error) {
+	if s.Device == nil {
+		return Changes{}, Heard{}, fmt.Errorf("device %s: %w", h.Device, ErrNotFound)
+	}
+	t := newTurn(s, env)
+	if e := h.Word.Evidence; e != nil && e.Epoch != s.Device.Epoch {
+		return h.earlierEpoch(t)
+	}
+	if b := h.Word.Beat; b != nil && b.Epoch != s.Device.Epoch {
+		return Changes{}, Heard{}, nil
+	}
+	silent := s.Now.Sub(s.Device.HeardAt) > env.Config.ProbeAfterIdle
+	word := h.Word
+	if word.Evidence != nil {
+		e := *word.Evidence
+		e.Received = s.Now
+		word.Evidence = &e
+	} else {
+		b := *word.Beat
+		b.Received = s.Now
+		word.Beat = &b
+	}
+	heard := s.Device.Hear(word, s.Outlets, s.Waiting, s.Stored)
+	t.adopt(heard)
+	result := Heard{Ack: heard.Ack, Trouble: heard.Trouble}
+	if heard.Kept != nil {
+		t.evidence = append(t.evidence, *heard.Kept)
+	}
+	for _, e := range heard.Ready {
+		applied, err := t.apply(e)
+		if err != nil {
+			return Changes{}, Heard{}, fmt.Errorf("apply evidence %s/%d: %w", h.Device, e.Seq, err)
+		}
+		if !applied {
+			e.Status = device.Quarantined
+			result.Quarantined++
+			if err := t.item(ItemQuarantined, t.ref(e), e.Order, string(e.Kind)); err != nil {
+				return Changes{}, Heard{}, err
+			}
+		}
+		t.keep(e)
+	}
+	if err := t.report(heard); err != nil {
+		return Changes{}, Heard{}, err
+	}
+	if word.Beat != nil {
+		t.beat(*word.Beat)
+	}
+	if err := t.prove(); err != nil {
+		return Changes{}, Heard{}, err
+	}
+	t.unblock()
+	result.Send = append(result.Send, t.fresh...)
+	if silent {
+		for _, c := range t.openCommands() {
+			if c.State == device.Published && !c.Kind.Expires() {
+				result.Send = append(result.Send, c)
+			}
+		}
+	}
+	return t.changes(), result, nil
+}
+
+// ref names a piece of evidence on receipts and items: "{journal}/{number}".
+func (t *turn) ref(e device.Evidence) string { return fmt.Sprintf("%x/%d", e.Journal, e.Seq) }
+
+// keep replaces or adds the row of an evidence in its final status.
+func (t *turn) keep(e device.Evidence) {
+	for i := range t.evidence {
+		if t.evidence[i].Seq == e.Seq && t.evidence[i].Journal == e.Journal {
+			t.evidence[i] = e
+			return
+		}
+	}
+	t.evidence = append(t.evidence, e)
+}
+
+// adopt takes over what device.Hear concluded.
+func (t *turn) adopt(h device.Hearing) {
+	if !h.Changed {
+		return
+	}
+	d := h.Device
+	t.device = &d
+	t.dirty["device"] = true
+	for i, o := range h.Outlets {
+		if o != t.outlets[i] {
+			t.outlets[i] = o
+			t.touchOutlet(&t.outlets[i])
+		}
+	}
+}
+
+// openCommands returns copies of the open commands, by outlet and number.
+func (t *turn) openCommands() []device.Command {
+	var open []device.Command
+	for _, c := range t.commands {
+		if c.State.Open() {
+			open = append(open, *c)
+		}
+	}
+	slices.SortFunc(open, func(a, b device.Command) int {
+		if a.Outlet != b.Outlet {
+			return int(a.Outlet) - int(b.Outlet)
+		}
+		return int(int64(a.Seq) - int64(b.Seq))
+	})
+	return open
+}
+
+// earlierEpoch keeps evidence that an older provisioning of the device signed.
+// It proves history, moves nothing and is never acked.
+func (h Hear) earlierEpoch(t *turn) (Changes, Heard, error) {
+	if t.snapshot.Stored != nil {
+		return Changes{}, Heard{}, nil
+	}
+	e := *h.Word.Evidence
+	e.Received, e.Status = t.now, device.Quarantined
+	t.evidence = append(t.evidence, e)
+	if err := t.item(ItemOldEpoch, fmt.Sprintf("%s/%d", t.ref(e), e.Epoch), e.Order, string(e.Kind)); err != nil {
+		return Changes{}, Heard{}, err
+	}
+	return t.changes(), Heard{Quarantined: 1}, nil
+}
+
+// apply moves what a piece of evidence names. False: it names another or an
+// unknown order or command, and is quarantined.
+func (t *turn) apply(e device.Evidence) (bool, error) {
+	switch e.Kind {
+	case device.Alarm:
+		return true, t.item(ItemAlarm, t.ref(e), e.Order, e.Reason)
+	case device.Booted:
+		return true, t.booted(e)
+	}
+	if e.Order == "" {
+		switch e.Kind {
+		case device.SaidRejected, device.SaidFailed: // of a ring
+			return t.refuseCommand(e)
+		case device.SaidEnded, device.SaidInterrupted: // of a use that nobody ordered
+			return true, nil
+		}
+	}
+	o := t.orders[e.Order]
+	if o == nil || o.Device != e.Device || o.Outlet != e.Outlet {
+		return false, nil
+	}
+	switch e.Kind {
+	case device.SeenExecuted:
+		if e.CommandID != o.Command {
+			return false, nil
+		}
+		return true, t.executed(o, e)
+	case device.SaidRejected, device.SaidFailed:
+		if e.CommandID != o.Command {
+			return t.refuseCommand(e)
+		}
+		return true, t.refused(o, e)
+	case device.SaidEnded, device.SaidInterrupted:
+		return true, t.ended(o, e)
+	}
+	return false, nil
+}
+
+// refuseCommand closes a command that opens no order: a ring, or an older start.
+func (t *turn) refuseCommand(e device.Evidence) (bool, error) {
+	c := t.commands[e.CommandID]
+	if c == nil || c.Outlet != e.Outlet {
+		return false, nil
+	}
+	return true, t.finish(c, device.Reject)
+}
+
+// finish moves an open command; one that is closed already stays as it is.
+func (t *turn) finish(c *device.Command, in device.CommandInput) error {
+	if c == nil || !c.State.Open() {
+		return nil
+	}
+	moved, err := c.Move(in, t.now)
+	if err != nil {
+		return err
+	}
+	*c = moved
+	t.touchCommand(c)
+	return nil
+}
+
+// executed is the only way into active.
+func (t *turn) executed(o *Order, e device.Evidence) error {
+	if err := t.finish(t.commands[e.CommandID], device.Execute); err != nil {
+		return err
+	}
+	switch o.State {
+	case Starting, Unresolved:
+		o.extend(e.Boot, e.Uptime)
+		o.Evidence = append(o.Evidence, t.ref(e))
+		return t.move(o, Executed, t.ref(e))
+	case Active:
+		return nil
+	case Voided:
+		if out := t.outlet(o.Outlet); out != nil && out.Block == device.Unproven {
+			out.Block = device.AwaitClosed
+			t.touchOutlet(out)
+		}
+	}
+	return t.item(ItemLateExecuted, o.ID, o.ID, "the device proved that it opened after the order was "+string(o.State))
+}
+
+// refused is the device's own word that the start moved nothing, or nothing for
+// good.
+func (t *turn) refused(o *Order, e device.Evidence) error {
+	if err := t.finish(t.commands[e.CommandID], device.Reject); err != nil {
+		return err
+	}
+	switch o.State {
+	case Starting, Unresolved:
+		o.Evidence = append(o.Evidence, t.ref(e))
+		reason := e.Reason
+		if e.Kind == device.SaidFailed {
+			reason = "failed_" + e.Reason
+		}
+		return t.void(o, Refused, t.ref(e), reason, device.NotBlocked)
+	case Active:
+		return t.item(ItemLateRefusal, o.ID, o.ID, e.Reason)
+	case Voided:
+		t.release(o)
+	}
+	return nil
+}
+
+// release unblocks an outlet whose unproven command turned out harmless.
+func (t *turn) release(o *Order) {
+	if out := t.outlet(o.Outlet); out != nil && out.Block == device.Unproven {
+		out.Block = device.NotBlocked
+		t.touchOutlet(out)
+	}
+}
+
+// ended is the device's word that the use is over.
+func (t *turn) ended(o *Order, e device.Evidence) error {
+	if o.State == Starting || o.State == Unresolved {
+		// It implies that the start was executed; the piece that said so is lost,
+		// so the ride begins, for the bill, where it ends.
+		if err := t.finish(t.commands[o.Command], device.Execute); err != nil {
+			return err
+		}
+		if err := t.move(o, Executed, t.ref(e)); err != nil {
+			return err
+		}
+	}
+	switch o.State {
+	case Active:
+		o.extend(e.Boot, e.Uptime)
+		o.Evidence = append(o.Evidence, t.ref(e))
+		o.Reason = e.Reason
+		return t.finishUse(o, DeviceEnded, t.ref(e), device.NotBlocked)
+	case Voided:
+		if c := t.commands[o.Command]; c != nil && c.State.Open() {
+			if err := t.finish(c, device.Execute); err != nil {
+				return err
+			}
+			t.release(o)
+			return t.item(ItemLateExecuted, o.ID, o.ID, "the device proved a whole use after the order was voided")
+		}
+	case Settled:
+		return t.proveLess(o, e)
+	}
+	return nil
+}
+
+// proveLess compares a bill that was made without the device's own end with what
+// its late word proves: less is given back, more changes nothing for the rider.
+func (t *turn) proveLess(o *Order, e device.Evidence) error {
+	if o.EndedBy == DeviceEnded || len(o.Spans) == 0 {
+		return nil
+	}
+	proved := *o
+	proved.Spans = nil
+	for _, s := range o.Spans {
+		if s.Boot == e.Boot {
+			s.To = max(s.From, e.Uptime)
+			proved.Spans = append(proved.Spans, s)
+			break
+		}
+		proved.Spans = append(proved.Spans, s)
+	}
+	proved.EndedBy = DeviceEnded
+	usage := proved.usage(t.device.Boots, o.Usage.DaySpent)
+	less := o.Quote.Total - o.Tariff.Quote(usage).Total - o.Refunded
+	if less <= 0 {
+		return nil
+	}
+	o.Evidence = append(o.Evidence, t.ref(e))
+	return t.giveBack(o, less, t.ref(e))
+}
+
+// booted applies a device's word at its start.
+func (t *turn) booted(e device.Evidence) error {
+	if u := e.Unknown; u != nil {
+		if err := t.cannotTell(e, *u); err != nil {
+			return err
+		}
+	}
+	out := t.outlet(e.Outlet)
+	if out == nil || out.Order == "" {
+		return nil
+	}
+	o := t.orders[out.Order]
+	if o == nil || o.State != Active {
+		return nil // starting and unresolved: as the proof rules say
+	}
+	if !e.Closed {
+		o.extend(e.Boot, e.Uptime)
+		t.touchOrder(o)
+		return nil
+	}
+	o.Evidence = append(o.Evidence, t.ref(e))
+	return t.finishUse(o, FoundShut, t.ref(e), device.NotBlocked)
+}
+
+// cannotTell: the device burned a start and lost power so that neither bolt nor
+// counter shows what happened. It proves nothing, so nobody pays.
+func (t *turn) cannotTell(e device.Evidence, u device.UnknownStart) error {
+	c := t.commands[u.CommandID]
+	if c == nil || !c.State.Open() {
+		return nil
+	}
+	if err := t.finish(c, device.CannotTell); err != nil {
+		return err
+	}
+	if err := t.item(ItemUnknown, c.ID, u.Order, "power was lost while the lock moved"); err != nil {
+		return err
+	}
+	o := t.orders[c.Order]
+	if o == nil {
+		return nil
+	}
+	switch o.State {
+	case Starting, Unresolved:
+		return t.void(o, CannotTell, t.ref(e), "outcome_unknown", device.AwaitClosed)
+	case Voided:
+		if out := t.outlet(o.Outlet); out != nil && out.Block == device.Unproven {
+			out.Block = device.AwaitClosed
+			t.touchOutlet(out)
+		}
+	}
+	return nil
+}
+
+// finishUse ends and settles an active order in one turn.
+func (t *turn) finishUse(o *Order, in Input, by string, block device.Block) error {
+	if err := t.move(o, in, by); err != nil {
+		return err
+	}
+	t.free(o, block)
+	return t.settle(o, by)
+}
+
+// report opens an item for each thing that staff should know of a word.
+func (t *turn) report(h device.Hearing) error {
+	if h.Lost != nil {
+		if err := t.item(ItemLost, fmt.Sprintf("%x/%d", t.device.Journal, h.Lost.From), "",
+			fmt.Sprintf("evidence %d to %d is below what the device still holds", h.Lost.From, h.Lost.To)); err != nil {
+			return err
+		}
+	}
+	for _, n := range h.Restored {
+		if err := t.item(ItemRestored, fmt.Sprintf("%s/%d/%d", t.device.ID, t.device.Epoch, t.outlet(n).NextSeq), "",
+			"the device burned numbers that we never made: an older backup runs"); err != nil {
+			return err
+		}
+	}
+	switch h.Trouble {
+	case device.FlashReplaced:
+		return t.item(ItemFlash, fmt.Sprintf("%s/%d", t.device.ID, t.device.Epoch), "", "the journal is a new one; provision the device again")
+	case device.Contradiction:
+		return t.item(ItemContradiction, fmt.Sprintf("%s/%d", t.device.ID, t.device.Epoch), "", "one evidence number came with two contents; provision the device again")
+	}
+	return nil
+}
+
+// beat uses what only beats say: that a use still goes on, and which numbers are
+// burned.
+func (t *turn) beat(b device.Beat) {
+	if b.Journal != t.device.Journal {
+		return
+	}
+	for _, said := range b.Outlets {
+		out := t.outlet(said.N)
+		if out == nil {
+			continue
+		}
+		if o := t.orders[out.Order]; o != nil && o.State == Active && !said.Closed && o.began(b.Boot, b.Uptime) {
+			o.extend(b.Boot, b.Uptime)
+			t.touchOrder(o)
+		}
+	}
+}
+
+// began tells whether (boot, uptime) is not before the order's first span, as
+// far as spans can tell: a beat of the time before the start proves nothing.
+func (o *Order) began(boot device.Boot, uptime uint64) bool {
+	for _, s := range o.Spans {
+		if s.Boot == boot {
+			return uptime >= s.From
+		}
+	}
+	return false
+}
+
+// prove closes every open command that the device's words now settle.
+func (t *turn) prove() error {
+	for _, c := range t.openCommands() {
+		open := t.commands[c.ID]
+		switch {
+		case !c.Kind.Expires():
+			if c.State == device.Published && device.Burned(t.outlets, c.Outlet, c.Seq) {
+				if err := t.finish(open, device.Burn); err != nil {
+					return err
+				}
+			}
+		case t.device.Fenced(c):
+			if err := t.notExecuted(open); err != nil {
+				return err
+			}
+		case c.Kind == device.Ring && device.Burned(t.outlets, c.Outlet, c.Seq):
+			if err := t.finish(open, device.Burn); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// notExecuted is the proof of DESIGN section 5 at work.
+func (t *turn) notExecuted(c *device.Command) error {
+	if err := t.finish(c, device.Fence); err != nil {
+		return err
+	}
+	o := t.orders[c.Order]
+	if o == nil || o.Command != c.ID {
+		return nil
+	}
+	switch o.State {
+	case Starting, Unresolved:
+		reason := "not_executed"
+		if o.Cancelling {
+			reason = "cancelled"
+		}
+		return t.void(o, Fenced, fmt.Sprintf("fence %s/%d", t.device.ID, c.Seq), reason, device.NotBlocked)
+	case Voided:
+		t.release(o)
+	}
+	return nil
+}
+
+// unblock frees outlets that only waited for the device's word that they are
+// closed.
+func (t *turn) unblock() {
+	for i := range t.outlets {
+		out := &t.outlets[i]
+		if out.Block == device.AwaitClosed && out.Stated.Known && out.Stated.Closed && t.openStart(out.N) == nil {
+			out.Block = device.NotBlocked
+			t.touchOutlet(out)
+		}
+	}
+}
+
+// Paid is what an order has cost its rider so far.
+func (o Order) Paid() billing.Fen { return o.Charged + o.Debt - o.Refunded }

@@ -1,0 +1,204 @@
+package order
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/unlatch/unlatch/billing"
+	"github.com/unlatch/unlatch/device"
+)
+
+// Place makes an order of a ticket and commits its start.
+type Place struct {
+	Rider   string // who asks; must be the ticket's
+	Ticket  Ticket
+	PayWith PayWith
+	Key     KeyRef
+	Route   string
+	Hash    [32]byte // of the request's body
+	Battery *int     // last known percent, nil = not known
+	Staff   *Audit   // set for a service unlock: who and why
+	// Answer renders the bytes that the request gets and that its key replays.
+	Answer func(Order) (status int, body []byte, err error)
+}
+
+// Placed is what Place leads to: either a new order with its command, or the
+// answer that the key already has.
+type Placed struct {
+	Order    Order
+	Status   int
+	Answer   []byte
+	Replayed bool
+	Send     []device.Command // committed by now; hand them to the Dispatcher
+}
+
+// Query names what Place must see.
+func (p Place) Query() Query {
+	return Query{Device: p.Ticket.Device, Rider: p.Rider, Key: &p.Key, Ticket: p.Ticket.ID,
+		Tariff: p.Ticket.Tariff, TariffVersion: p.Ticket.Version}
+}
+
+// Decide is DESIGN section 6, step 2. Every refusal writes nothing.
+func (p Place) Decide(s Snapshot, env Env) (Changes, Placed, error) {
+	fail := func(err error) (Changes, Placed, error) { return Changes{}, Placed{}, err }
+	if s.Key != nil {
+		if s.Key.BodyHash != p.Hash || s.Key.Route != p.Route {
+			return fail(ErrKeyReused)
+		}
+		return Changes{}, Placed{Status: s.Key.Status, Answer: s.Key.Answer, Replayed: true}, nil
+	}
+	t := newTurn(s, env)
+	if err := p.admit(t); err != nil {
+		return fail(err)
+	}
+	o, err := p.open(t)
+	if err != nil {
+		return fail(err)
+	}
+	status, body, err := p.Answer(*o)
+	if err != nil {
+		return fail(fmt.Errorf("render order: %w", err))
+	}
+	t.out.Keys = append(t.out.Keys, Key{KeyRef: p.Key, Route: p.Route, BodyHash: p.Hash, Status: status, Answer: body,
+		Order: o.ID, At: t.now})
+	if p.Staff != nil {
+		a := *p.Staff
+		a.Object, a.At = "order "+o.ID, t.now
+		if a.ID, err = env.newID(t.now); err != nil {
+			return fail(err)
+		}
+		t.out.Audits = append(t.out.Audits, a)
+	}
+	return t.changes(), Placed{Order: *o, Status: status, Answer: body, Send: t.fresh}, nil
+}
+
+// admit checks everything that may refuse, cheapest and most telling first.
+func (p Place) admit(t *turn) error {
+	s, k := t.snapshot, p.Ticket
+	service := p.PayWith == PayService
+	switch {
+	case p.PayWith != PayWallet && !service:
+		return ErrPayWith
+	case service && p.Staff == nil:
+		return ErrPayWith
+	case service && p.Staff.Reason == "":
+		return ErrReason
+	case k.Rider != p.Rider:
+		return ErrTicketForeign
+	case s.Used:
+		return ErrTicketUsed
+	case k.expired(t.now):
+		return ErrTicketExpired
+	case t.device == nil:
+		return ErrNotFound
+	case k.Epoch != t.device.Epoch:
+		return ErrTicketStale
+	case !service && s.Tariff == nil:
+		return ErrTicketStale
+	}
+	out := t.outlet(k.Outlet)
+	switch {
+	case out == nil:
+		return ErrNotFound
+	case t.device.Service != device.InService && !(service && t.device.Service == device.Maintenance):
+		return ErrNotInService
+	case s.Venue == nil || !s.Venue.Open && !service:
+		return ErrVenueClosed
+	case out.Order != "":
+		return ErrOutletBusy
+	case out.Block != device.NotBlocked || t.openStart(out.N) != nil:
+		return ErrOutletBlocked
+	case !t.device.Sample.Fresh(t.now):
+		return ErrOffline
+	case out.Stated.Known && !out.Stated.Closed:
+		return ErrOutletOpen
+	case p.Battery != nil && *p.Battery < t.env.Config.MinBattery && !service:
+		return ErrBatteryLow
+	}
+	if service {
+		return nil
+	}
+	live := 0
+	for _, o := range s.Live {
+		if o.Kind == t.device.Kind {
+			live++
+		}
+	}
+	switch {
+	case s.Rider == nil:
+		return ErrNotFound
+	case s.Rider.Blocked:
+		return ErrRiderBlocked
+	case live >= t.env.Config.LivePerKind:
+		return ErrTooManyLive
+	case t.book.Account(billing.Receivable(p.Rider)).Debt() > 0:
+		return ErrDebt
+	}
+	return nil
+}
+
+// open writes the order, its hold and its start.
+func (p Place) open(t *turn) (*Order, error) {
+	id, err := t.env.newID(t.now)
+	if err != nil {
+		return nil, err
+	}
+	out := t.outlet(p.Ticket.Outlet)
+	o := &Order{ID: id, Rider: p.Rider, Venue: t.device.Venue, Day: day(t.now, t.snapshot.Venue.TimeZone),
+		Device: t.device.ID, Outlet: out.N, Kind: t.device.Kind, State: Starting, PayWith: p.PayWith,
+		Ticket: p.Ticket.ID, Tariff: billing.Service(), CreatedAt: t.now,
+		DueAt: t.now.Add(t.env.Config.StartDeadline)}
+	if p.PayWith == PayWallet {
+		o.Tariff, o.Slot = *t.snapshot.Tariff, freeSlot(t.snapshot.Live, o.Kind)
+		hold, ok := o.Tariff.Hold(t.book.Account(billing.Wallet(p.Rider)).Available())
+		if !ok {
+			return nil, ErrNoMoney
+		}
+		if hold > 0 {
+			if o.Hold, err = t.env.newID(t.now); err != nil {
+				return nil, err
+			}
+			o.HoldFen = hold
+			if err := t.transfer(*o.HoldTransfer(), nil); err != nil {
+				return nil, fmt.Errorf("hold for order %s: %w", o.ID, err)
+			}
+		}
+	}
+	// Until the evidence is in, the quote shows what the least ride would cost.
+	o.Quote = o.Tariff.Quote(billing.Usage{Measured: billing.WithinBoot})
+	t.orders[o.ID] = o
+	out.Order = o.ID
+	t.touchOutlet(out)
+	t.touchOrder(o)
+	c, err := t.command(device.Start, out.N, o.ID)
+	if err != nil {
+		return nil, err
+	}
+	o.Command, o.Seq = c.ID, c.Seq
+	t.out.Moves = append(t.out.Moves, Move{Order: o.ID, To: Starting, Input: Authorised, At: t.now, By: p.Key.Principal})
+	return o, nil
+}
+
+// freeSlot returns the lowest slot from 1 that no live order of the kind has;
+// a unique index on (rider, kind, slot) makes two racing orders meet.
+func freeSlot(live []Order, kind device.Kind) int {
+	for slot := 1; ; slot++ {
+		used := false
+		for _, o := range live {
+			used = used || o.Kind == kind && o.Slot == slot
+		}
+		if !used {
+			return slot
+		}
+	}
+}
+
+// day is the calendar day of a moment in a venue's time zone. A zone that this
+// machine does not know counts as UTC; venues are checked when they are made.
+func day(at time.Time, zone string) string {
+	loc, err := time.LoadLocation(zone)
+	if err != nil {
+		loc = time.UTC
+	}
+	return at.In(loc).Format(time.DateOnly)
+}

@@ -1,0 +1,119 @@
+package order
+
+import (
+	"encoding/json"
+	"fmt"
+
+	"github.com/unlatch/unlatch/device"
+)
+
+// Provision makes a device known, or gives a known one a new epoch and key. It
+// is here because it ends what only the old epoch could have answered: an outlet
+// blocked by an unproven start is freed, since no older command verifies any
+// more.
+type Provision struct {
+	Device    device.ID
+	Kind      device.Kind
+	Venue     string
+	Outlets   int // 1..255
+	PublicKey []byte
+	Staff     Audit
+}
+
+// Query names what Provision must see.
+func (p Provision) Query() Query { return Query{Device: p.Device} }
+
+// Decide refuses while an order is live on the device (ErrOutletBusy).
+func (p Provision) Decide(s Snapshot, env Env) (Changes, device.Device, error) {
+	fail := func(err error) (Changes, device.Device, error) { return Changes{}, device.Device{}, err }
+	if err := p.Device.Check(); err != nil {
+		return fail(err)
+	}
+	if p.Outlets < 1 || p.Outlets > 255 || p.Kind == device.Lock && p.Outlets != 1 || len(p.PublicKey) != 32 {
+		return fail(fmt.Errorf("provision %s with %d outlets: %w", p.Device, p.Outlets, ErrWrongState))
+	}
+	t := newTurn(s, env)
+	if t.device == nil {
+		t.device = &device.Device{ID: p.Device}
+		for n := 1; n <= p.Outlets; n++ {
+			t.outlets = append(t.outlets, device.Outlet{Device: p.Device, N: uint8(n)})
+		}
+	}
+	if len(t.outlets) != p.Outlets {
+		return fail(fmt.Errorf("provision %s: it has %d outlets already: %w", p.Device, len(t.outlets), ErrWrongState))
+	}
+	for _, o := range t.outlets {
+		if o.Order != "" {
+			return fail(fmt.Errorf("provision %s: %w", p.Device, ErrOutletBusy))
+		}
+	}
+	for _, c := range t.openCommands() {
+		if err := t.finish(t.commands[c.ID], device.Fence); err != nil {
+			return fail(err)
+		}
+	}
+	before, _ := json.Marshal(map[string]any{"epoch": t.device.Epoch, "service": t.device.Service})
+	old := *t.device
+	*t.device = device.Device{ID: p.Device, Kind: p.Kind, Venue: p.Venue, Epoch: old.Epoch + 1, PublicKey: p.PublicKey,
+		Service: device.InService, Version: old.Version}
+	t.dirty["device"] = true
+	for i := range t.outlets {
+		o := &t.outlets[i]
+		*o = device.Outlet{Device: o.Device, N: o.N, NextSeq: 1, Version: o.Version}
+		t.touchOutlet(o)
+	}
+	after, _ := json.Marshal(map[string]any{"epoch": t.device.Epoch, "service": t.device.Service})
+	if err := t.audit(p.Staff, "device "+string(p.Device), before, after); err != nil {
+		return fail(err)
+	}
+	return t.changes(), *t.device, nil
+}
+
+// SetService is staff's switch on a device: maintenance, back in service, or
+// retired for good. It touches every outlet, so that a start in flight between
+// load and apply fails its guard and runs again.
+type SetService struct {
+	Device  device.ID
+	Service device.Service
+	Staff   Audit
+}
+
+// Query names what SetService must see.
+func (x SetService) Query() Query { return Query{Device: x.Device} }
+
+// Decide refuses to retire a device with a live order, and to bring one back
+// that the server itself took out of service.
+func (x SetService) Decide(s Snapshot, env Env) (Changes, device.Device, error) {
+	fail := func(err error) (Changes, device.Device, error) { return Changes{}, device.Device{}, err }
+	t := newTurn(s, env)
+	if t.device == nil {
+		return fail(fmt.Errorf("device %s: %w", x.Device, ErrNotFound))
+	}
+	from := t.device.Service
+	switch {
+	case x.Staff.Reason == "":
+		return fail(ErrReason)
+	case from == device.Retired, from == device.OutOfService && x.Service != device.Retired:
+		return fail(fmt.Errorf("device %s is %s; provision it again: %w", x.Device, from, ErrWrongState))
+	case x.Service != device.InService && x.Service != device.Maintenance && x.Service != device.Retired:
+		return fail(ErrWrongState)
+	}
+	if x.Service == device.Retired {
+		for _, o := range t.outlets {
+			if o.Order != "" {
+				return fail(fmt.Errorf("retire %s: %w", x.Device, ErrOutletBusy))
+			}
+		}
+	}
+	t.device.Service, t.device.ServiceReason = x.Service, x.Staff.Reason
+	t.dirty["device"] = true
+	for i := range t.outlets {
+		t.touchOutlet(&t.outlets[i])
+	}
+	before, _ := json.Marshal(map[string]any{"service": from})
+	after, _ := json.Marshal(map[string]any{"service": x.Service})
+	if err := t.audit(x.Staff, "device "+string(x.Device), before, after); err != nil {
+		return fail(err)
+	}
+	return t.changes(), *t.device, nil
+}

@@ -1,0 +1,309 @@
+package order
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"time"
+
+	"github.com/unlatch/unlatch/billing"
+	"github.com/unlatch/unlatch/device"
+)
+
+// Catalog answers what a scan asks.
+type Catalog interface {
+	// Code returns what a printed number names; ErrNotFound when it names nothing.
+	Code(ctx context.Context, number string) (Code, error)
+	// TariffFor returns the version in force for a kind at a venue; ErrNotFound
+	// when the venue sells nothing of the kind.
+	TariffFor(ctx context.Context, venue string, kind device.Kind) (billing.Tariff, error)
+}
+
+// Code is what a printed number stands for.
+type Code struct {
+	Number  string
+	Device  device.ID // "" = printed, not bound to a device yet
+	Outlet  uint8
+	Revoked bool
+}
+
+// Due lists live orders whose DueAt has passed.
+type Due interface {
+	Due(ctx context.Context, limit int) ([]string, error)
+}
+
+// Dispatcher puts committed commands on the air. It never blocks and may drop:
+// the poller sends again what is still open.
+type Dispatcher interface {
+	Dispatch([]device.Command)
+}
+
+// LastKnown is what telemetry last said; it decides nothing but a refusal that
+// the device would give anyway.
+type LastKnown interface {
+	Battery(device.ID) (percent int, ok bool)
+}
+
+// ServiceConfig names a Service's parts; all but Log, Committed and LastKnown
+// are required.
+type ServiceConfig struct {
+	Store      Store
+	Catalog    Catalog
+	Due        Due
+	Dispatcher Dispatcher
+	LastKnown  LastKnown
+	Tickets    Tickets
+	Env        Env
+	Log        *slog.Logger
+	// Committed is called after each commit with what it changed; it must not
+	// block. It wakes the router of updates.
+	Committed func(Changes)
+}
+
+// Service runs the use cases. It holds no state of its own; any number may run.
+type Service struct {
+	ServiceConfig
+	retries int
+}
+
+// New checks the parts and starts nothing.
+func New(c ServiceConfig) (*Service, error) {
+	switch {
+	case c.Store == nil || c.Catalog == nil || c.Due == nil || c.Dispatcher == nil || c.Env.Sealer == nil || c.Env.Rand == nil:
+		return nil, errors.New("order.New: Store, Catalog, Due, Dispatcher, Env.Sealer and Env.Rand are required")
+	case len(c.Tickets.Secret) < 16:
+		return nil, errors.New("order.New: the tickets' secret needs at least 16 bytes")
+	}
+	if c.Log == nil {
+		c.Log = slog.New(slog.DiscardHandler)
+	}
+	if c.Committed == nil {
+		c.Committed = func(Changes) {}
+	}
+	c.Env.Config = c.Env.Config.WithDefaults()
+	return &Service{ServiceConfig: c, retries: 60}, nil
+}
+
+// UseCase is one decision: what to load and what to make of it.
+type UseCase[R any] interface {
+	Query() Query
+	Decide(Snapshot, Env) (Changes, R, error)
+}
+
+// run loads, decides and applies until no guard fails. A commit whose outcome is
+// unknown is run again too: every use case finds its own traces (its key, its
+// ticket, its evidence, the order's state) and then does nothing twice.
+func run[R any](ctx context.Context, s *Service, u UseCase[R]) (R, error) {
+	var none R
+	for try := range s.retries {
+		if try > 0 {
+			// Losers of a race wait a random, growing while, so that one of many wins
+			// each round.
+			wait := time.Duration(rand.Int64N(int64(min(try, 20)) * int64(2*time.Millisecond)))
+			select {
+			case <-ctx.Done():
+				return none, ctx.Err()
+			case <-time.After(wait):
+			}
+		}
+		snapshot, err := s.Store.Load(ctx, u.Query())
+		if err != nil {
+			return none, fmt.Errorf("load: %w", err)
+		}
+		changes, result, err := u.Decide(snapshot, s.Env)
+		if err != nil {
+			return none, err
+		}
+		if changes.Empty() {
+			return result, nil
+		}
+		switch err := s.Store.Apply(ctx, changes); {
+		case err == nil:
+			s.committed(changes)
+			return result, nil
+		case errors.Is(err, ErrStale), errors.Is(err, ErrUncertain):
+		default:
+			return none, fmt.Errorf("apply: %w", err)
+		}
+	}
+	return none, ErrBusy
+}
+
+// committed logs one line per state change and wakes who waits for it.
+func (s *Service) committed(c Changes) {
+	for _, m := range c.Moves {
+		s.Log.Info("order moved", "order", m.Order, "from", m.From, "to", m.To, "input", m.Input)
+	}
+	for _, i := range c.Items {
+		s.Log.Warn("item opened", "kind", i.Kind, "device", i.Device, "order", i.Order)
+	}
+	s.Committed(c)
+}
+
+// Scanned is a scan's answer.
+type Scanned struct {
+	Ticket       string
+	Expires      time.Time
+	Device       device.Device
+	Outlet       device.Outlet
+	Availability device.Availability
+	Tariff       billing.Tariff
+	Venue        Venue
+}
+
+// Scan turns a checked number into a ticket. It writes nothing, except a probe
+// where the device has not been heard lately. ErrNotFound: the number names no
+// device here; ErrCodeRevoked: it is no longer in use.
+func (s *Service) Scan(ctx context.Context, rider, number string) (Scanned, error) {
+	code, err := s.Catalog.Code(ctx, number)
+	if err != nil {
+		return Scanned{}, err
+	}
+	switch {
+	case code.Revoked:
+		return Scanned{}, ErrCodeRevoked
+	case code.Device == "":
+		return Scanned{}, ErrCodeUnbound
+	}
+	return s.Offer(ctx, rider, code.Device, code.Outlet, false)
+}
+
+// Offer makes a ticket for an outlet. service offers staff's tariff of zero.
+func (s *Service) Offer(ctx context.Context, rider string, id device.ID, n uint8, service bool) (Scanned, error) {
+	snapshot, err := s.Store.Load(ctx, Query{Device: id})
+	if err != nil {
+		return Scanned{}, fmt.Errorf("load device %s: %w", id, err)
+	}
+	r := Scanned{Tariff: billing.Service()}
+	for _, o := range snapshot.Outlets {
+		if o.N == n {
+			r.Outlet = o
+		}
+	}
+	if snapshot.Device == nil || r.Outlet.N != n || snapshot.Venue == nil {
+		return Scanned{}, fmt.Errorf("device %s outlet %d: %w", id, n, ErrNotFound)
+	}
+	r.Device, r.Venue = *snapshot.Device, *snapshot.Venue
+	if !service {
+		if r.Tariff, err = s.Catalog.TariffFor(ctx, r.Device.Venue, r.Device.Kind); err != nil {
+			return Scanned{}, fmt.Errorf("tariff of venue %s: %w", r.Device.Venue, err)
+		}
+	}
+	reserved := false
+	for _, o := range snapshot.Orders {
+		reserved = reserved || o.ID == r.Outlet.Order && o.State == Pending
+	}
+	r.Availability = r.Device.Availability(r.Outlet, reserved, snapshot.Now)
+	if b, ok := s.battery(id); ok && b < s.Env.Config.MinBattery && r.Availability == device.Available {
+		r.Availability = device.NonOperational
+	}
+	if r.Availability == device.NonContactable {
+		if err := s.Ask(ctx, id, n); err != nil {
+			s.Log.Warn("probe for a scan failed", "device", id, "err", err)
+		}
+	}
+	r.Expires = snapshot.Now.Add(s.Env.Config.TicketLife)
+	r.Ticket, err = s.Tickets.Make(s.Env.Rand, Ticket{Rider: rider, Device: id, Outlet: n, Epoch: r.Device.Epoch,
+		Tariff: r.Tariff.ID, Version: r.Tariff.Version, Expires: r.Expires.UnixMilli()})
+	return r, err
+}
+
+func (s *Service) battery(id device.ID) (int, bool) {
+	if s.LastKnown == nil {
+		return 0, false
+	}
+	return s.LastKnown.Battery(id)
+}
+
+// Place runs the use case of that name and hands its command to the Dispatcher.
+// It never waits for the device.
+func (s *Service) Place(ctx context.Context, p Place) (Placed, error) {
+	if b, ok := s.battery(p.Ticket.Device); ok {
+		p.Battery = &b
+	}
+	placed, err := run(ctx, s, UseCase[Placed](p))
+	if err == nil {
+		s.Dispatcher.Dispatch(placed.Send)
+	}
+	return placed, err
+}
+
+// Hear runs the use case of that name. The caller acks Heard.Ack.
+func (s *Service) Hear(ctx context.Context, h Hear) (Heard, error) {
+	heard, err := run(ctx, s, UseCase[Heard](h))
+	if err == nil {
+		s.Dispatcher.Dispatch(heard.Send)
+	}
+	return heard, err
+}
+
+// Act runs the use case of that name.
+func (s *Service) Act(ctx context.Context, a Act) (Order, error) {
+	acted, err := run(ctx, s, UseCase[Acted](a))
+	if err == nil {
+		s.Dispatcher.Dispatch(acted.Send)
+	}
+	return acted.Order, err
+}
+
+// Ask probes a device that has not been heard lately.
+func (s *Service) Ask(ctx context.Context, id device.ID, n uint8) error {
+	acted, err := run(ctx, s, UseCase[Acted](Ask{id, n}))
+	if err == nil {
+		s.Dispatcher.Dispatch(acted.Send)
+	}
+	return err
+}
+
+// Instruct runs the use case of that name.
+func (s *Service) Instruct(ctx context.Context, i Instruct) (device.Command, error) {
+	acted, err := run(ctx, s, UseCase[Acted](i))
+	if err != nil {
+		return device.Command{}, err
+	}
+	s.Dispatcher.Dispatch(acted.Send)
+	return acted.Send[0], nil
+}
+
+// Money runs the use case of that name.
+func (s *Service) Money(ctx context.Context, m Money) (Placed, error) {
+	return run(ctx, s, UseCase[Placed](m))
+}
+
+// Provision runs the use case of that name.
+func (s *Service) Provision(ctx context.Context, p Provision) (device.Device, error) {
+	return run(ctx, s, UseCase[device.Device](p))
+}
+
+// SetService runs the use case of that name.
+func (s *Service) SetService(ctx context.Context, x SetService) (device.Device, error) {
+	return run(ctx, s, UseCase[device.Device](x))
+}
+
+// Run moves orders whose time has come until ctx ends. Any number of replicas
+// may run it; a guard lets one of them win.
+func (s *Service) Run(ctx context.Context) error {
+	tick := time.NewTicker(250 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+		due, err := s.Due.Due(ctx, 200)
+		if err != nil {
+			if ctx.Err() == nil {
+				s.Log.Error("cannot look for due orders", "err", err)
+			}
+			continue
+		}
+		for _, id := range due {
+			if _, err := s.Act(ctx, Act{Order: id, Input: Elapse}); err != nil && ctx.Err() == nil {
+				s.Log.Error("due order not moved", "order", id, "err", err)
+			}
+		}
+	}
+}
