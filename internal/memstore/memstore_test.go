@@ -1,0 +1,17 @@
+package memstore_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/unlatch/unlatch/internal/memstore"
+	"github.com/unlatch/unlatch/internal/testkit"
+)
+
+func TestMemoryKeepsTheStoresPromises(t *testing.T) {
+	testkit.StoreConformance(t, func(t *testing.T) testkit.Subject {
+		s := memstore.New(time.Now)
+		s.Seed(testkit.Venue, testkit.Tariff, testkit.Rider)
+		return s
+	})
+}

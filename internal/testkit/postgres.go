@@ -1,0 +1,65 @@
+// Package testkit gives tests the real things that they need to run against.
+//
+// It owns what a whole test binary shares and what each test gets for itself. It
+// refuses to be imported by anything but tests. What it starts ends with the test
+// binary, however that ends.
+package testkit
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"github.com/unlatch/unlatch/internal/localpg"
+)
+
+// startPatience bounds one cluster start and one database statement; initdb takes
+// half a second on an idle machine and far longer beside a parallel build.
+const startPatience = 2 * time.Minute
+
+// sharedCluster is the binary's cluster, started by the first test that asks. It
+// is never stopped: the server dies with this process, and the next binary that
+// starts one removes the folder.
+var sharedCluster = sync.OnceValues(func() (*localpg.Cluster, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), startPatience)
+	defer cancel()
+	return localpg.Start(ctx, localpg.Config{MaxConnections: 300})
+})
+
+var databases atomic.Int64
+
+// Database returns the URL of an empty database that is the test's own and is
+// dropped, together with whoever is still connected, when the test ends. The test
+// fails at once when there is no Postgres on the machine.
+func Database(t testing.TB) string {
+	t.Helper()
+	cluster, err := sharedCluster()
+	if err != nil {
+		t.Fatalf("test database: %v", err)
+	}
+	name := fmt.Sprintf("test_%d_%d", os.Getpid(), databases.Add(1))
+	ctx, cancel := context.WithTimeout(context.Background(), startPatience)
+	defer cancel()
+	if err := cluster.CreateDatabase(ctx, name); err != nil {
+		t.Fatalf("test database: %v", err)
+	}
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), startPatience)
+		defer cancel()
+		if err := cluster.DropDatabase(ctx, name); err != nil {
+			t.Errorf("test database: %v", err)
+		}
+	})
+	return cluster.URL(name)
+}
+
+// IgnoreCluster tells goleak about the goroutines that guard the shared cluster.
+func IgnoreCluster() goleak.Option {
+	return goleak.IgnoreAnyFunction("github.com/unlatch/unlatch/internal/localpg.(*server).run")
+}

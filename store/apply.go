@@ -1,0 +1,118 @@
+package store
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/unlatch/unlatch/order"
+)
+
+// applyTimeout bounds a commit. It runs detached from its caller: a rider who
+// hangs up must not leave a transaction whose outcome nobody waits for.
+const applyTimeout = 10 * time.Second
+
+// Apply implements order.Store: one round trip, one implicit transaction. Rows
+// come in lock order (devices, outlets, orders, accounts), then what is only
+// inserted.
+func (db *DB) Apply(ctx context.Context, c order.Changes) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), applyTimeout)
+	defer cancel()
+	b := &pgx.Batch{}
+	queueChanges(b, c)
+	r := db.pool.SendBatch(ctx, b)
+	for range b.Len() {
+		if _, err := r.Exec(); err != nil {
+			_ = r.Close()
+			return applyError(err)
+		}
+	}
+	if err := r.Close(); err != nil {
+		return applyError(err)
+	}
+	return nil
+}
+
+func queueChanges(b *pgx.Batch, c order.Changes) {
+	for _, d := range c.Devices {
+		queueDevice(b, d)
+	}
+	for _, o := range c.Outlets {
+		queueOutlet(b, o)
+	}
+	for _, o := range c.Orders {
+		queueOrder(b, o)
+	}
+	for _, a := range c.Accounts {
+		queueAccount(b, a)
+	}
+	for _, k := range c.Commands {
+		queueCommand(b, k)
+	}
+	for _, e := range c.Evidence {
+		queueEvidence(b, e)
+	}
+	for i, m := range c.Moves {
+		b.Queue(`INSERT INTO order_moves (order_id, at, ordinal, from_state, to_state, input, by)
+			VALUES ($1, $2, $3, $4, $5, $6, $7)`, m.Order, m.At, i, m.From, m.To, m.Input, m.By)
+	}
+	for _, t := range c.Transfers {
+		queueTransfer(b, t)
+	}
+	for _, k := range c.Keys {
+		b.Queue(`INSERT INTO idempotency_keys (principal, key, route, body_hash, status, answer, order_id, at)
+			VALUES ($1, $2, $3, $4, $5, $6, $7, $8)`,
+			k.Principal, k.Key, k.Route, k.BodyHash[:], k.Status, k.Answer, nilUUID(k.Order), k.At)
+	}
+	for _, i := range c.Items {
+		b.Queue(`INSERT INTO items (id, kind, subject, device, order_id, venue, detail, at)
+			VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+			ON CONFLICT (kind, subject) WHERE closed_at IS NULL DO NOTHING`,
+			i.ID, i.Kind, i.Subject, i.Device, nilUUID(i.Order), i.Venue, i.Detail, i.At)
+	}
+	for _, u := range c.Updates {
+		b.Queue(`INSERT INTO updates (subject, payload) VALUES ($1, $2)`, u.Subject, u.Payload)
+	}
+	for _, a := range c.Audits {
+		queueAudit(b, a)
+	}
+}
+
+// queueAudit writes the row of a privileged act beside the act itself.
+func queueAudit(b *pgx.Batch, a order.Audit) {
+	b.Queue(`INSERT INTO audits (id, staff, act, object, reason, before, after, at)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8)`,
+		a.ID, a.Staff, a.Act, a.Object, a.Reason, nilJSON(a.Before), nilJSON(a.After), a.At)
+}
+
+// replaced wraps an UPDATE ... RETURNING 1 so that a missed row aborts the
+// transaction.
+func replaced(update, what string) string {
+	return fmt.Sprintf("WITH u AS (%s RETURNING 1) SELECT guard((SELECT count(*) FROM u), '%s')", update, what)
+}
+
+// nilUUID maps the absent id to NULL.
+func nilUUID(id string) *string {
+	if id == "" {
+		return nil
+	}
+	return &id
+}
+
+// nilTime maps the zero time to NULL.
+func nilTime(t time.Time) *time.Time {
+	if t.IsZero() {
+		return nil
+	}
+	return &t
+}
+
+// nilJSON maps no document to NULL.
+func nilJSON(b []byte) []byte {
+	if len(b) == 0 {
+		return nil
+	}
+	return b
+}

@@ -1,0 +1,79 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/unlatch/unlatch/device"
+	"github.com/unlatch/unlatch/order"
+)
+
+// Code implements order.Catalog.
+func (db *DB) Code(ctx context.Context, number string) (order.Code, error) {
+	c := order.Code{Number: number}
+	var id *string
+	var n *uint8
+	var revoked *time.Time
+	err := db.pool.QueryRow(ctx, `SELECT device, outlet, revoked_at FROM codes WHERE number = $1`, number).
+		Scan(&id, &n, &revoked)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return c, fmt.Errorf("code: %w", order.ErrNotFound)
+	}
+	if err != nil {
+		return c, fmt.Errorf("look up code: %w", err)
+	}
+	if id != nil && n != nil {
+		c.Device, c.Outlet = device.ID(*id), *n
+	}
+	c.Revoked = revoked != nil
+	return c, nil
+}
+
+// AddCode stores a minted number for an outlet; ErrExists when the number is
+// taken (mint another), ErrUnknown when the device is not there.
+func (db *DB) AddCode(ctx context.Context, c order.Code, a order.Audit) error {
+	b := &pgx.Batch{}
+	b.Queue(`INSERT INTO codes (number, device, outlet, created_at) VALUES ($1, $2, $3, now())`, c.Number, c.Device, c.Outlet)
+	queueAudit(b, a)
+	if err := db.pool.SendBatch(ctx, b).Close(); err != nil {
+		return fmt.Errorf("add code: %w", domainError(err))
+	}
+	return nil
+}
+
+// RevokeCode takes a code out of use for good; order.ErrNotFound when there is
+// none. Revoking twice changes nothing but adds its audit row.
+func (db *DB) RevokeCode(ctx context.Context, number string, a order.Audit) error {
+	b := &pgx.Batch{}
+	found := false
+	b.Queue(`UPDATE codes SET revoked_at = coalesce(revoked_at, now()) WHERE number = $1`, number).
+		Exec(func(tag pgconn.CommandTag) error { found = tag.RowsAffected() == 1; return nil })
+	queueAudit(b, a)
+	if err := db.pool.SendBatch(ctx, b).Close(); err != nil {
+		return fmt.Errorf("revoke code: %w", err)
+	}
+	if !found {
+		return fmt.Errorf("revoke code: %w", order.ErrNotFound)
+	}
+	return nil
+}
+
+// Codes lists the codes of a device ("" = of all), newest first, revoked ones
+// included.
+func (db *DB) Codes(ctx context.Context, id device.ID, limit int) ([]order.Code, error) {
+	rows, err := db.pool.Query(ctx, `SELECT number, coalesce(device, ''), coalesce(outlet, 0), revoked_at IS NOT NULL
+		FROM codes WHERE ($1 = '' OR device = $1) ORDER BY created_at DESC, number LIMIT $2`, id, limit)
+	if err != nil {
+		return nil, fmt.Errorf("list codes: %w", err)
+	}
+	return pgx.CollectRows(rows, func(row pgx.CollectableRow) (order.Code, error) {
+		var c order.Code
+		err := row.Scan(&c.Number, &c.Device, &c.Outlet, &c.Revoked)
+		return c, err
+	})
+}

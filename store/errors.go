@@ -1,0 +1,80 @@
+package store
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/unlatch/unlatch/order"
+)
+
+// applyError translates what Postgres said of an Apply, by SQLSTATE and, for
+// unique keys, by the constraint's name. A unique key that was there first means
+// that the snapshot was stale: the next load sees it and says why.
+func applyError(err error) error {
+	var pg *pgconn.PgError
+	if !errors.As(err, &pg) {
+		if pgconn.SafeToRetry(err) {
+			return fmt.Errorf("%w: %w", order.ErrStale, err)
+		}
+		return fmt.Errorf("%w: %w", order.ErrUncertain, err)
+	}
+	switch {
+	case pg.Code == "UL001", pg.Code == "40001", pg.Code == "40P01":
+		return fmt.Errorf("%w: %w", order.ErrStale, err)
+	case pg.Code == "23505" && raced[pg.ConstraintName]:
+		return fmt.Errorf("%w: %w", order.ErrStale, err)
+	case strings.HasPrefix(pg.Code, "57P"), strings.HasPrefix(pg.Code, "08"):
+		return fmt.Errorf("%w: %w", order.ErrUncertain, err)
+	}
+	return err
+}
+
+// raced holds the unique keys at which two use cases may meet. Any other
+// violation is a fault of this program and is told as such.
+var raced = map[string]bool{
+	"devices_pkey":                 true,
+	"outlets_pkey":                 true,
+	"orders_ticket":                true,
+	"orders_one_live_per_outlet":   true,
+	"orders_slot":                  true,
+	"commands_number":              true,
+	"commands_one_open_start":      true,
+	"evidence_pkey":                true,
+	"accounts_pkey":                true,
+	"idempotency_keys_pkey":        true,
+	"transfers_hold_resolves_once": true,
+	"transfers_one_per_order":      true,
+	"transfers_once_per_key":       true,
+}
+
+// Errors of what staff enter.
+var (
+	// ErrInvalid says that a value cannot be stored; the wrapping text names it.
+	ErrInvalid = errors.New("not a value that can be stored")
+	// ErrNoTariff says that a venue sells nothing of a kind (yet).
+	ErrNoTariff = errors.New("no tariff is in force here")
+	// ErrExists says that the thing is there already.
+	ErrExists = errors.New("it exists already")
+	// ErrUnknown says that a named thing does not exist.
+	ErrUnknown = errors.New("it does not exist")
+)
+
+// domainError translates what Postgres said of a plain write.
+func domainError(err error) error {
+	var pg *pgconn.PgError
+	if !errors.As(err, &pg) {
+		return err
+	}
+	switch pg.Code {
+	case "23505":
+		return fmt.Errorf("%w (%s)", ErrExists, pg.ConstraintName)
+	case "23503":
+		return fmt.Errorf("%w (%s)", ErrUnknown, pg.ConstraintName)
+	case "23514", "22P02", "22001":
+		return fmt.Errorf("%w: %s", ErrInvalid, pg.Message)
+	}
+	return err
+}

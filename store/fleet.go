@@ -1,0 +1,144 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/unlatch/unlatch/device"
+	"github.com/unlatch/unlatch/order"
+)
+
+// DeviceKey is a public key of one epoch of a device.
+type DeviceKey struct {
+	Epoch     uint32
+	PublicKey []byte
+	Current   bool
+	Service   device.Service
+}
+
+// DeviceKeys returns every key that the device has had, newest first; empty when
+// it is unknown.
+func (db *DB) DeviceKeys(ctx context.Context, id device.ID) ([]DeviceKey, error) {
+	rows, err := db.pool.Query(ctx, `SELECT k.epoch, k.public_key, k.epoch = d.epoch, d.service
+		FROM device_keys k JOIN devices d ON d.id = k.device WHERE k.device = $1 ORDER BY k.epoch DESC`, id)
+	if err != nil {
+		return nil, fmt.Errorf("keys of %s: %w", id, err)
+	}
+	return pgx.CollectRows(rows, pgx.RowToStructByPos[DeviceKey])
+}
+
+// Login is what a broker needs to know of a device to let it in.
+type Login struct {
+	ID      device.ID
+	Epoch   uint32
+	Retired bool
+}
+
+// Logins lists every device's current epoch, for the replica's list in memory.
+func (db *DB) Logins(ctx context.Context) ([]Login, error) {
+	rows, err := db.pool.Query(ctx, `SELECT id, epoch, service = 'retired' FROM devices`)
+	if err != nil {
+		return nil, fmt.Errorf("list logins: %w", err)
+	}
+	return pgx.CollectRows(rows, pgx.RowToStructByPos[Login])
+}
+
+// DeviceRow is a device with its outlets and where it stands.
+type DeviceRow struct {
+	Device   device.Device
+	Outlets  []device.Outlet
+	Lat, Lng *float64
+}
+
+// Devices lists devices by id; after is the last id of the page before, id picks
+// a single one.
+func (db *DB) Devices(ctx context.Context, id device.ID, venue string, after device.ID, limit int) ([]DeviceRow, error) {
+	rows, err := db.pool.Query(ctx, `SELECT `+deviceColumns+`, lat, lng FROM devices
+		WHERE ($1 = '' OR id = $1) AND ($2 = '' OR venue = $2) AND id > $3 ORDER BY id LIMIT $4`, id, venue, after, limit)
+	if err != nil {
+		return nil, fmt.Errorf("list devices: %w", err)
+	}
+	var all []DeviceRow
+	at := map[device.ID]int{}
+	ids := []string{}
+	for rows.Next() {
+		var r DeviceRow
+		d, err := scanDevice(withMore{rows, []any{&r.Lat, &r.Lng}})
+		if err != nil {
+			rows.Close()
+			return nil, fmt.Errorf("list devices: %w", err)
+		}
+		r.Device = d
+		at[d.ID] = len(all)
+		ids = append(ids, string(d.ID))
+		all = append(all, r)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, fmt.Errorf("list devices: %w", err)
+	}
+	rows, err = db.pool.Query(ctx, `SELECT `+outletColumns+` FROM outlets WHERE device = ANY($1) ORDER BY device, n`, ids)
+	if err != nil {
+		return nil, fmt.Errorf("list outlets: %w", err)
+	}
+	outlets, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (device.Outlet, error) { return scanOutlet(row) })
+	for _, o := range outlets {
+		i := at[o.Device]
+		all[i].Outlets = append(all[i].Outlets, o)
+	}
+	return all, err
+}
+
+// withMore scans a row's known columns and then some more.
+type withMore struct {
+	row  pgx.Row
+	more []any
+}
+
+func (w withMore) Scan(into ...any) error { return w.row.Scan(append(into, w.more...)...) }
+
+// PlaceDevice notes where a device stands, WGS-84 degrees.
+func (db *DB) PlaceDevice(ctx context.Context, id device.ID, lat, lng float64) error {
+	tag, err := db.pool.Exec(ctx, `UPDATE devices SET lat = $2, lng = $3 WHERE id = $1`, id, lat, lng)
+	if err != nil {
+		return fmt.Errorf("place device %s: %w", id, err)
+	}
+	if tag.RowsAffected() == 0 {
+		return fmt.Errorf("place device %s: %w", id, order.ErrNotFound)
+	}
+	return nil
+}
+
+// Position is where a device stands; known is false when nobody said.
+func (db *DB) Position(ctx context.Context, id device.ID) (lat, lng float64, known bool, err error) {
+	var la, ln *float64
+	err = db.pool.QueryRow(ctx, `SELECT lat, lng FROM devices WHERE id = $1`, id).Scan(&la, &ln)
+	if errors.Is(err, pgx.ErrNoRows) || err == nil && (la == nil || ln == nil) {
+		return 0, 0, false, nil
+	}
+	if err != nil {
+		return 0, 0, false, fmt.Errorf("position of %s: %w", id, err)
+	}
+	return *la, *ln, true, nil
+}
+
+// CommandsOf lists a device's commands, newest first.
+func (db *DB) CommandsOf(ctx context.Context, id device.ID, limit int) ([]device.Command, error) {
+	rows, err := db.pool.Query(ctx, `SELECT `+commandColumns+` FROM commands WHERE device = $1 ORDER BY id DESC LIMIT $2`, id, limit)
+	if err != nil {
+		return nil, fmt.Errorf("commands of %s: %w", id, err)
+	}
+	return pgx.CollectRows(rows, func(row pgx.CollectableRow) (device.Command, error) { return scanCommand(row) })
+}
+
+// EvidenceOf lists a device's evidence, newest number first.
+func (db *DB) EvidenceOf(ctx context.Context, id device.ID, limit int) ([]device.Evidence, error) {
+	rows, err := db.pool.Query(ctx, `SELECT `+evidenceColumns+` FROM evidence WHERE device = $1
+		ORDER BY epoch DESC, journal, seq DESC LIMIT $2`, id, limit)
+	if err != nil {
+		return nil, fmt.Errorf("evidence of %s: %w", id, err)
+	}
+	return pgx.CollectRows(rows, func(row pgx.CollectableRow) (device.Evidence, error) { return scanEvidence(row) })
+}

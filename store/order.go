@@ -1,0 +1,159 @@
+package store
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/unlatch/unlatch/billing"
+	"github.com/unlatch/unlatch/order"
+)
+
+const orderColumns = `id, rider, venue, day, device, outlet, kind, state, slot, pay_with, ticket, tariff, hold_id,
+	hold_fen, command_id, seq, due_at, cancelling, created_at, active_at, ended_at, done_at, spans, evidence, ended_by,
+	usage, quote, charged, debt, refunded, reason, unproven, version`
+
+func scanOrder(row pgx.Row) (order.Order, error) {
+	var o order.Order
+	var hold, command *string
+	var due, active, ended, done *time.Time
+	err := row.Scan(&o.ID, &o.Rider, &o.Venue, &o.Day, &o.Device, &o.Outlet, &o.Kind, &o.State, &o.Slot, &o.PayWith,
+		&o.Ticket, &o.Tariff, &hold, &o.HoldFen, &command, &o.Seq, &due, &o.Cancelling, &o.CreatedAt, &active, &ended,
+		&done, &o.Spans, &o.Evidence, &o.EndedBy, &o.Usage, &o.Quote, &o.Charged, &o.Debt, &o.Refunded, &o.Reason,
+		&o.Unproven, &o.Version)
+	if hold != nil {
+		o.Hold = *hold
+	}
+	if command != nil {
+		o.Command = *command
+	}
+	for _, t := range []struct {
+		from *time.Time
+		to   *time.Time
+	}{{due, &o.DueAt}, {active, &o.ActiveAt}, {ended, &o.EndedAt}, {done, &o.DoneAt}} {
+		if t.from != nil {
+			*t.to = *t.from
+		}
+	}
+	return o, err
+}
+
+func queueOrder(b *pgx.Batch, o order.Order) {
+	spans, evidence := o.Spans, o.Evidence
+	if spans == nil {
+		spans = []order.Span{}
+	}
+	if evidence == nil {
+		evidence = []string{}
+	}
+	args := []any{o.ID, o.Version, o.State, o.Slot, nilTime(o.DueAt), o.Cancelling, nilTime(o.ActiveAt),
+		nilTime(o.EndedAt), nilTime(o.DoneAt), spans, evidence, o.EndedBy, o.Usage, o.Quote, o.Charged, o.Debt,
+		o.Refunded, o.Reason, o.Unproven, nilUUID(o.Command), o.Seq}
+	if o.Version != 0 {
+		b.Queue(replaced(`UPDATE orders SET version = $2 + 1, state = $3, slot = $4, due_at = $5, cancelling = $6,
+			active_at = $7, ended_at = $8, done_at = $9, spans = $10, evidence = $11, ended_by = $12, usage = $13,
+			quote = $14, charged = $15, debt = $16, refunded = $17, reason = $18, unproven = $19, command_id = $20,
+			seq = $21
+			WHERE id = $1 AND version = $2`, "order"), args...)
+		return
+	}
+	b.Queue(`INSERT INTO orders (id, version, state, slot, due_at, cancelling, active_at, ended_at, done_at, spans,
+		evidence, ended_by, usage, quote, charged, debt, refunded, reason, unproven, command_id, seq,
+		rider, venue, day, device, outlet, kind, pay_with, ticket, tariff, hold_id, hold_fen, created_at)
+		VALUES ($1, $2 + 1, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21,
+		$22, $23, $24, $25, $26, $27, $28, $29, $30, $31, $32, $33)`,
+		append(args, o.Rider, o.Venue, o.Day, o.Device, o.Outlet, o.Kind, o.PayWith, o.Ticket, o.Tariff,
+			nilUUID(o.Hold), o.HoldFen, o.CreatedAt)...)
+}
+
+func queueAccount(b *pgx.Batch, a billing.Account) {
+	if a.Version == 0 {
+		b.Queue(`INSERT INTO accounts (id, posted, held, version) VALUES ($1, $2, $3, 1)`, a.ID, a.Posted, a.Held)
+		return
+	}
+	b.Queue(replaced(`UPDATE accounts SET posted = $3, held = $4, version = $2 + 1 WHERE id = $1 AND version = $2`,
+		"account"), a.ID, a.Version, a.Posted, a.Held)
+}
+
+func queueTransfer(b *pgx.Batch, t billing.Transfer) {
+	b.Queue(`INSERT INTO transfers (id, kind, debit, credit, amount, purpose, order_id, hold_id, key)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)`,
+		t.ID, t.Kind, t.Debit, t.Credit, t.Amount, t.Purpose, nilUUID(t.Order), nilUUID(t.Hold), t.Key)
+}
+
+// Due implements order.Due.
+func (db *DB) Due(ctx context.Context, limit int) ([]string, error) {
+	rows, err := db.pool.Query(ctx, `SELECT id::text FROM orders WHERE due_at <= clock_timestamp()
+		ORDER BY due_at LIMIT $1`, limit)
+	if err != nil {
+		return nil, fmt.Errorf("look for due orders: %w", err)
+	}
+	return pgx.CollectRows(rows, pgx.RowTo[string])
+}
+
+// OrderPage is a list of orders, newest first. After is the cursor: the id of
+// the last order of the page before, "" for the first page.
+type OrderPage struct {
+	Rider  string
+	Venue  string
+	State  order.State
+	Device string
+	After  string
+	Limit  int // 1..500
+}
+
+// Orders lists orders by what the page names; empty fields filter nothing.
+func (db *DB) Orders(ctx context.Context, p OrderPage) ([]order.Order, error) {
+	rows, err := db.pool.Query(ctx, `SELECT `+orderColumns+` FROM orders
+		WHERE ($1 = '' OR rider = $1) AND ($2 = '' OR venue = $2) AND ($3 = '' OR state = $3)
+			AND ($4 = '' OR device = $4) AND ($5::uuid IS NULL OR id < $5)
+		ORDER BY id DESC LIMIT $6`, p.Rider, p.Venue, p.State, p.Device, uuidOrNil(p.After), p.Limit)
+	if err != nil {
+		return nil, fmt.Errorf("list orders: %w", err)
+	}
+	return pgx.CollectRows(rows, func(row pgx.CollectableRow) (order.Order, error) { return scanOrder(row) })
+}
+
+// Order returns one order; order.ErrNotFound.
+func (db *DB) Order(ctx context.Context, id string) (order.Order, error) {
+	all, err := db.OrdersByID(ctx, []string{id})
+	if err != nil {
+		return order.Order{}, err
+	}
+	if len(all) == 0 {
+		return order.Order{}, fmt.Errorf("order %q: %w", id, order.ErrNotFound)
+	}
+	return all[0], nil
+}
+
+// OrdersByID returns those of the orders that exist, in no order. It is how one
+// replica re-reads everything that its callers wait for in one statement.
+func (db *DB) OrdersByID(ctx context.Context, ids []string) ([]order.Order, error) {
+	var valid []string
+	for _, id := range ids {
+		if uuidOrNil(id) != nil {
+			valid = append(valid, id)
+		}
+	}
+	rows, err := db.pool.Query(ctx, `SELECT `+orderColumns+` FROM orders WHERE id = ANY($1::uuid[])`, valid)
+	if err != nil {
+		return nil, fmt.Errorf("read orders: %w", err)
+	}
+	return pgx.CollectRows(rows, func(row pgx.CollectableRow) (order.Order, error) { return scanOrder(row) })
+}
+
+// Moves returns an order's history, oldest first.
+func (db *DB) Moves(ctx context.Context, id string) ([]order.Move, error) {
+	rows, err := db.pool.Query(ctx, `SELECT order_id::text, from_state, to_state, input, at, by FROM order_moves
+		WHERE order_id = $1 ORDER BY at, ordinal`, uuidOrNil(id))
+	if err != nil {
+		return nil, fmt.Errorf("read moves of order %s: %w", id, err)
+	}
+	return pgx.CollectRows(rows, func(row pgx.CollectableRow) (order.Move, error) {
+		var m order.Move
+		err := row.Scan(&m.Order, &m.From, &m.To, &m.Input, &m.At, &m.By)
+		return m, err
+	})
+}

@@ -1,0 +1,206 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/unlatch/unlatch/order"
+)
+
+// Staff is a person or program that works for the operator.
+type Staff struct {
+	ID   string
+	Name string
+	Role string // viewer, field, finance, admin
+}
+
+// APIKey is a staff member's key; the key itself is never stored.
+type APIKey struct {
+	ID       string
+	Staff    string
+	Label    string
+	Role     string
+	Created  time.Time
+	LastUsed *time.Time
+	Revoked  *time.Time
+}
+
+// AddFirstRun stores a one-time link unless staff exist already: then it returns
+// false and there is nothing to set up.
+func (db *DB) AddFirstRun(ctx context.Context, hash [32]byte, life time.Duration) (bool, error) {
+	tag, err := db.pool.Exec(ctx, `INSERT INTO first_run_links (hash, expires_at)
+		SELECT $1, now() + $2 WHERE NOT EXISTS (SELECT FROM staff)`, hash[:], life)
+	if err != nil {
+		return false, fmt.Errorf("store first-run link: %w", err)
+	}
+	return tag.RowsAffected() == 1, nil
+}
+
+// UseFirstRun spends a link and makes the first admin with a key, in one
+// transaction; order.ErrNotFound when the link is unknown, used or too old, or
+// staff exist already.
+func (db *DB) UseFirstRun(ctx context.Context, link [32]byte, s Staff, key APIKey, keyHash [32]byte, a order.Audit) error {
+	tx, err := db.pool.Begin(ctx)
+	if err != nil {
+		return fmt.Errorf("first run: %w", err)
+	}
+	defer func() { _ = tx.Rollback(context.WithoutCancel(ctx)) }()
+	tag, err := tx.Exec(ctx, `UPDATE first_run_links SET used_at = now() WHERE hash = $1 AND used_at IS NULL
+		AND expires_at > now() AND NOT EXISTS (SELECT FROM staff)`, link[:])
+	if err != nil {
+		return fmt.Errorf("first run: %w", err)
+	}
+	if tag.RowsAffected() != 1 {
+		return fmt.Errorf("first-run link: %w", order.ErrNotFound)
+	}
+	if err := addStaff(ctx, tx, s, key, keyHash, a); err != nil {
+		return fmt.Errorf("first run: %w", err)
+	}
+	return tx.Commit(ctx)
+}
+
+// AddStaff makes a staff member with a first key; ErrExists when the name is
+// taken.
+func (db *DB) AddStaff(ctx context.Context, s Staff, key APIKey, keyHash [32]byte, a order.Audit) error {
+	tx, err := db.pool.Begin(ctx)
+	if err != nil {
+		return fmt.Errorf("add staff: %w", err)
+	}
+	defer func() { _ = tx.Rollback(context.WithoutCancel(ctx)) }()
+	if err := addStaff(ctx, tx, s, key, keyHash, a); err != nil {
+		return fmt.Errorf("add staff: %w", err)
+	}
+	return tx.Commit(ctx)
+}
+
+func addStaff(ctx context.Context, tx pgx.Tx, s Staff, key APIKey, keyHash [32]byte, a order.Audit) error {
+	b := &pgx.Batch{}
+	b.Queue(`INSERT INTO staff (id, name, role, created_at) VALUES ($1, $2, $3, now())`, s.ID, s.Name, s.Role)
+	b.Queue(`INSERT INTO api_keys (id, hash, staff, label, role, created_at) VALUES ($1, $2, $3, $4, $5, now())`,
+		key.ID, keyHash[:], s.ID, key.Label, key.Role)
+	queueAudit(b, a)
+	return domainError(tx.SendBatch(ctx, b).Close())
+}
+
+// StaffByKey returns whose key it is, with the key's role; order.ErrNotFound when
+// it is unknown or revoked or its owner disabled.
+func (db *DB) StaffByKey(ctx context.Context, hash [32]byte) (Staff, error) {
+	var s Staff
+	err := db.pool.QueryRow(ctx, `SELECT s.id::text, s.name, k.role FROM api_keys k JOIN staff s ON s.id = k.staff
+		WHERE k.hash = $1 AND k.revoked_at IS NULL AND s.disabled_at IS NULL`, hash[:]).Scan(&s.ID, &s.Name, &s.Role)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return s, fmt.Errorf("api key: %w", order.ErrNotFound)
+	}
+	if err != nil {
+		return s, fmt.Errorf("look up api key: %w", err)
+	}
+	_, err = db.pool.Exec(ctx, `UPDATE api_keys SET last_used_at = now()
+		WHERE hash = $1 AND (last_used_at IS NULL OR last_used_at < now() - interval '1 minute')`, hash[:])
+	if err != nil {
+		return s, fmt.Errorf("note use of api key: %w", err)
+	}
+	return s, nil
+}
+
+// APIKeys lists all keys, newest first.
+func (db *DB) APIKeys(ctx context.Context) ([]APIKey, error) {
+	rows, err := db.pool.Query(ctx, `SELECT id::text, staff::text, label, role, created_at, last_used_at, revoked_at
+		FROM api_keys ORDER BY id DESC`)
+	if err != nil {
+		return nil, fmt.Errorf("list api keys: %w", err)
+	}
+	return pgx.CollectRows(rows, pgx.RowToStructByPos[APIKey])
+}
+
+// AddAPIKey gives a staff member another key.
+func (db *DB) AddAPIKey(ctx context.Context, key APIKey, hash [32]byte, a order.Audit) error {
+	b := &pgx.Batch{}
+	b.Queue(`INSERT INTO api_keys (id, hash, staff, label, role, created_at) VALUES ($1, $2, $3, $4, $5, now())`,
+		key.ID, hash[:], key.Staff, key.Label, key.Role)
+	queueAudit(b, a)
+	if err := db.pool.SendBatch(ctx, b).Close(); err != nil {
+		return fmt.Errorf("add api key: %w", domainError(err))
+	}
+	return nil
+}
+
+// RevokeAPIKey ends a key; order.ErrNotFound when there is none.
+func (db *DB) RevokeAPIKey(ctx context.Context, id string, a order.Audit) error {
+	tx, err := db.pool.Begin(ctx)
+	if err != nil {
+		return fmt.Errorf("revoke api key: %w", err)
+	}
+	defer func() { _ = tx.Rollback(context.WithoutCancel(ctx)) }()
+	tag, err := tx.Exec(ctx, `UPDATE api_keys SET revoked_at = coalesce(revoked_at, now()) WHERE id = $1::uuid`, uuidOrNil(id))
+	if err != nil {
+		return fmt.Errorf("revoke api key: %w", err)
+	}
+	if tag.RowsAffected() == 0 {
+		return fmt.Errorf("api key: %w", order.ErrNotFound)
+	}
+	b := &pgx.Batch{}
+	queueAudit(b, a)
+	if err := tx.SendBatch(ctx, b).Close(); err != nil {
+		return fmt.Errorf("revoke api key: %w", err)
+	}
+	return tx.Commit(ctx)
+}
+
+// AuditPage lists privileged acts, newest first.
+func (db *DB) AuditPage(ctx context.Context, after string, limit int) ([]order.Audit, error) {
+	rows, err := db.pool.Query(ctx, `SELECT id::text, staff, act, object, reason, before, after, at FROM audits
+		WHERE ($1::uuid IS NULL OR id < $1) ORDER BY id DESC LIMIT $2`, uuidOrNil(after), limit)
+	if err != nil {
+		return nil, fmt.Errorf("list audit: %w", err)
+	}
+	return pgx.CollectRows(rows, pgx.RowToStructByPos[order.Audit])
+}
+
+// ItemRow is an open item as staff see it.
+type ItemRow struct {
+	order.Item
+	ClosedAt *time.Time
+	ClosedBy string
+}
+
+// Items lists open items, oldest first, or all of them newest first.
+func (db *DB) Items(ctx context.Context, all bool, limit int) ([]ItemRow, error) {
+	rows, err := db.pool.Query(ctx, `SELECT id::text, kind, subject, device, coalesce(order_id::text, ''), venue, detail,
+		at, closed_at, coalesce(closed_by, '') FROM items WHERE $1 OR closed_at IS NULL
+		ORDER BY CASE WHEN $1 THEN now() - at ELSE at - '2000-01-01' END LIMIT $2`, all, limit)
+	if err != nil {
+		return nil, fmt.Errorf("list open items: %w", err)
+	}
+	return pgx.CollectRows(rows, func(row pgx.CollectableRow) (ItemRow, error) {
+		var i ItemRow
+		err := row.Scan(&i.ID, &i.Kind, &i.Subject, &i.Device, &i.Order, &i.Venue, &i.Detail, &i.At, &i.ClosedAt, &i.ClosedBy)
+		return i, err
+	})
+}
+
+// CloseItem notes that staff have dealt with an item.
+func (db *DB) CloseItem(ctx context.Context, id string, a order.Audit) error {
+	tx, err := db.pool.Begin(ctx)
+	if err != nil {
+		return fmt.Errorf("close item: %w", err)
+	}
+	defer func() { _ = tx.Rollback(context.WithoutCancel(ctx)) }()
+	tag, err := tx.Exec(ctx, `UPDATE items SET closed_at = now(), closed_by = $2 WHERE id = $1::uuid AND closed_at IS NULL`,
+		uuidOrNil(id), a.Staff)
+	if err != nil {
+		return fmt.Errorf("close item: %w", err)
+	}
+	if tag.RowsAffected() == 0 {
+		return fmt.Errorf("open item: %w", order.ErrNotFound)
+	}
+	b := &pgx.Batch{}
+	queueAudit(b, a)
+	if err := tx.SendBatch(ctx, b).Close(); err != nil {
+		return fmt.Errorf("close item: %w", err)
+	}
+	return tx.Commit(ctx)
+}

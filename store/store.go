@@ -1,0 +1,129 @@
+package store
+
+import (
+	"context"
+	"crypto/aes"
+	"crypto/cipher"
+	"embed"
+	"errors"
+	"fmt"
+	"io/fs"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/jackc/pgx/v5/stdlib"
+	"github.com/pressly/goose/v3"
+	"github.com/pressly/goose/v3/lock"
+)
+
+//go:embed migrations/*.sql
+var migrations embed.FS
+
+// Config says where the database is.
+type Config struct {
+	URL      string
+	MaxConns int32 // 0 = 16
+	// IdentityKey encrypts riders' identities at rest: 32 bytes.
+	IdentityKey []byte
+}
+
+// DB is a pool of connections that work as role unlatch_app.
+type DB struct {
+	pool     *pgxpool.Pool
+	identity identityBox
+}
+
+// Open connects and checks that the schema is there. It migrates nothing.
+func Open(ctx context.Context, c Config) (*DB, error) {
+	pc, err := pgxpool.ParseConfig(c.URL)
+	if err != nil {
+		return nil, fmt.Errorf("database address: %w", err)
+	}
+	pc.MaxConns = c.MaxConns
+	if c.MaxConns == 0 {
+		pc.MaxConns = 16
+	}
+	pc.MaxConnLifetime = 10 * time.Minute
+	pc.PingTimeout = 5 * time.Second
+	pc.ConnConfig.RuntimeParams["application_name"] = "unlatch"
+	pc.ConnConfig.RuntimeParams["timezone"] = "UTC"
+	pc.AfterConnect = func(ctx context.Context, conn *pgx.Conn) error {
+		_, err := conn.Exec(ctx, "SET ROLE unlatch_app")
+		return err
+	}
+	box, err := newIdentityBox(c.IdentityKey)
+	if err != nil {
+		return nil, err
+	}
+	pool, err := pgxpool.NewWithConfig(ctx, pc)
+	if err != nil {
+		return nil, fmt.Errorf("open database: %w", err)
+	}
+	if err := pool.Ping(ctx); err != nil {
+		pool.Close()
+		return nil, fmt.Errorf("reach database: %w", err)
+	}
+	return &DB{pool: pool, identity: box}, nil
+}
+
+// Close ends every connection.
+func (db *DB) Close() { db.pool.Close() }
+
+// Ping tells whether the database answers and takes writes.
+func (db *DB) Ping(ctx context.Context) error {
+	var readOnly bool
+	if err := db.pool.QueryRow(ctx, "SELECT pg_is_in_recovery()").Scan(&readOnly); err != nil {
+		return fmt.Errorf("ping database: %w", err)
+	}
+	if readOnly {
+		return errors.New("the database is a standby and takes no writes; point UNLATCH_DATABASE_URL at the primary")
+	}
+	return nil
+}
+
+// Migrate brings the schema to this binary's version under a session lock, so
+// that replicas may all try at once. It returns how many steps it took.
+func Migrate(ctx context.Context, url string) (int, error) {
+	pc, err := pgx.ParseConfig(url)
+	if err != nil {
+		return 0, fmt.Errorf("database address: %w", err)
+	}
+	db := stdlib.OpenDB(*pc)
+	defer db.Close()
+	sub, err := fs.Sub(migrations, "migrations")
+	if err != nil {
+		return 0, err
+	}
+	locker, err := lock.NewPostgresSessionLocker(lock.WithLockTimeout(1, 300))
+	if err != nil {
+		return 0, err
+	}
+	p, err := goose.NewProvider(goose.DialectPostgres, db, sub, goose.WithSessionLocker(locker))
+	if err != nil {
+		return 0, fmt.Errorf("read migrations: %w", err)
+	}
+	steps, err := p.Up(ctx)
+	if err != nil {
+		return 0, fmt.Errorf("migrate: %w", err)
+	}
+	return len(steps), nil
+}
+
+// identityBox encrypts and finds riders' identities.
+type identityBox struct {
+	key  []byte
+	aead cipher.AEAD
+}
+
+func newIdentityBox(key []byte) (identityBox, error) {
+	if len(key) != 32 {
+		return identityBox{}, errors.New("store.Open: IdentityKey must be 32 bytes")
+	}
+	block, err := aes.NewCipher(key)
+	if err != nil {
+		return identityBox{}, err
+	}
+	aead, err := cipher.NewGCM(block)
+	return identityBox{key, aead}, err
+}

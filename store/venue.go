@@ -1,0 +1,115 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/unlatch/unlatch/billing"
+	"github.com/unlatch/unlatch/device"
+	"github.com/unlatch/unlatch/order"
+)
+
+const venueColumns = `id, name, time_zone, open, lat, lng, start_radius, phone`
+
+func scanVenue(row pgx.Row) (order.Venue, error) {
+	var v order.Venue
+	err := row.Scan(&v.ID, &v.Name, &v.TimeZone, &v.Open, &v.Lat, &v.Lng, &v.StartRadius, &v.Phone)
+	return v, err
+}
+
+// Venues lists all venues by id.
+func (db *DB) Venues(ctx context.Context) ([]order.Venue, error) {
+	rows, err := db.pool.Query(ctx, `SELECT `+venueColumns+` FROM venues ORDER BY id`)
+	if err != nil {
+		return nil, fmt.Errorf("list venues: %w", err)
+	}
+	return pgx.CollectRows(rows, func(row pgx.CollectableRow) (order.Venue, error) { return scanVenue(row) })
+}
+
+// PutVenue makes a venue or replaces its facts, with the audit row beside it.
+func (db *DB) PutVenue(ctx context.Context, v order.Venue, a order.Audit) error {
+	if _, err := time.LoadLocation(v.TimeZone); err != nil || v.TimeZone == "" {
+		return fmt.Errorf("venue %s: time zone %q is not known; use a name such as Asia/Shanghai: %w", v.ID, v.TimeZone,
+			ErrInvalid)
+	}
+	b := &pgx.Batch{}
+	b.Queue(`INSERT INTO venues (id, name, time_zone, open, lat, lng, start_radius, phone)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+		ON CONFLICT (id) DO UPDATE SET name = $2, time_zone = $3, open = $4, lat = $5, lng = $6, start_radius = $7,
+			phone = $8`, v.ID, v.Name, v.TimeZone, v.Open, v.Lat, v.Lng, v.StartRadius, v.Phone)
+	queueAudit(b, a)
+	if err := db.pool.SendBatch(ctx, b).Close(); err != nil {
+		return fmt.Errorf("put venue %s: %w", v.ID, domainError(err))
+	}
+	return nil
+}
+
+// TariffFor implements order.Catalog.
+func (db *DB) TariffFor(ctx context.Context, venue string, kind device.Kind) (billing.Tariff, error) {
+	var t billing.Tariff
+	err := db.pool.QueryRow(ctx, `SELECT rule FROM tariffs WHERE venue = $1 AND kind = $2
+		AND effective_at <= clock_timestamp() ORDER BY effective_at DESC, version DESC LIMIT 1`, venue, kind).Scan(&t)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return t, fmt.Errorf("tariff for %s at venue %s: %w", kind, venue, ErrNoTariff)
+	}
+	if err != nil {
+		return t, fmt.Errorf("tariff for %s at venue %s: %w", kind, venue, err)
+	}
+	return t, nil
+}
+
+// TariffRow is one version of a tariff with where and when it counts.
+type TariffRow struct {
+	Tariff      billing.Tariff
+	Venue       string
+	Kind        device.Kind
+	EffectiveAt time.Time
+}
+
+// AddTariff stores the next version of the tariff's id and returns it with its
+// number. Versions never change and never go.
+func (db *DB) AddTariff(ctx context.Context, r TariffRow, a order.Audit) (billing.Tariff, error) {
+	t := r.Tariff
+	if err := t.Check(); err != nil {
+		return t, err
+	}
+	tx, err := db.pool.Begin(ctx)
+	if err != nil {
+		return t, fmt.Errorf("add tariff %s: %w", t.ID, err)
+	}
+	defer func() { _ = tx.Rollback(context.WithoutCancel(ctx)) }()
+	if _, err := tx.Exec(ctx, `SELECT pg_advisory_xact_lock(hashtext('tariff ' || $1))`, t.ID); err != nil {
+		return t, fmt.Errorf("add tariff %s: %w", t.ID, err)
+	}
+	if err := tx.QueryRow(ctx, `SELECT coalesce(max(version), 0) + 1 FROM tariffs WHERE id = $1`, t.ID).
+		Scan(&t.Version); err != nil {
+		return t, fmt.Errorf("add tariff %s: %w", t.ID, err)
+	}
+	if _, err := tx.Exec(ctx, `INSERT INTO tariffs (id, version, venue, kind, rule, effective_at)
+		VALUES ($1, $2, $3, $4, $5, $6)`, t.ID, t.Version, r.Venue, r.Kind, t, r.EffectiveAt); err != nil {
+		return t, fmt.Errorf("add tariff %s: %w", t.ID, domainError(err))
+	}
+	b := &pgx.Batch{}
+	queueAudit(b, a)
+	if err := tx.SendBatch(ctx, b).Close(); err != nil {
+		return t, fmt.Errorf("add tariff %s: %w", t.ID, err)
+	}
+	return t, tx.Commit(ctx)
+}
+
+// Tariffs lists every version, newest first.
+func (db *DB) Tariffs(ctx context.Context) ([]TariffRow, error) {
+	rows, err := db.pool.Query(ctx, `SELECT rule, venue, kind, effective_at FROM tariffs ORDER BY effective_at DESC, version DESC`)
+	if err != nil {
+		return nil, fmt.Errorf("list tariffs: %w", err)
+	}
+	return pgx.CollectRows(rows, func(row pgx.CollectableRow) (TariffRow, error) {
+		var r TariffRow
+		err := row.Scan(&r.Tariff, &r.Venue, &r.Kind, &r.EffectiveAt)
+		return r, err
+	})
+}
