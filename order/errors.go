@@ -31,6 +31,13 @@ var (
 	ErrReason        = errors.New("staff must give a reason")
 	ErrOverRefund    = errors.New("a refund must not pass what was captured")
 
+	// What staff enter. ErrInvalid: a value cannot be stored, the wrapping text
+	// names it. ErrUnknown: a named thing does not exist.
+	ErrInvalid  = errors.New("not a value that can be stored")
+	ErrNoTariff = errors.New("no tariff is in force here")
+	ErrExists   = errors.New("it exists already")
+	ErrUnknown  = errors.New("a named thing does not exist")
+
 	// ErrStale says that a guard failed: what was loaded is no longer so. The
 	// Service runs the use case again; nobody else sees it.
 	ErrStale = errors.New("the snapshot is stale")

@@ -169,12 +169,7 @@ func (t *turn) apply(e device.Evidence) (bool, error) {
 		return true, t.booted(e)
 	}
 	if e.Order == "" {
-		switch e.Kind {
-		case device.SaidRejected, device.SaidFailed: // of a ring
-			return t.refuseCommand(e)
-		case device.SaidEnded, device.SaidInterrupted: // of a use that nobody ordered
-			return true, nil
-		}
+		return true, t.answered(e)
 	}
 	o := t.orders[e.Order]
 	if o == nil || o.Device != e.Device || o.Outlet != e.Outlet {
@@ -187,8 +182,8 @@ func (t *turn) apply(e device.Evidence) (bool, error) {
 		}
 		return true, t.executed(o, e)
 	case device.SaidRejected, device.SaidFailed:
-		if e.CommandID != o.Command {
-			return t.refuseCommand(e)
+		if e.CommandID != o.Command { // of an earlier start of the same order
+			return true, t.answered(e)
 		}
 		return true, t.refused(o, e)
 	case device.SaidEnded, device.SaidInterrupted:
@@ -197,13 +192,16 @@ func (t *turn) apply(e device.Evidence) (bool, error) {
 	return false, nil
 }
 
-// refuseCommand closes a command that opens no order: a ring, or an older start.
-func (t *turn) refuseCommand(e device.Evidence) (bool, error) {
-	c := t.commands[e.CommandID]
-	if c == nil || c.Outlet != e.Outlet {
-		return false, nil
+// answered closes the command of a piece that names no order: a ring, or a use
+// that the server never started and for which there is nothing to close.
+func (t *turn) answered(e device.Evidence) error {
+	switch e.Kind {
+	case device.SeenExecuted:
+		return t.finish(t.commands[e.CommandID], device.Execute)
+	case device.SaidRejected, device.SaidFailed:
+		return t.finish(t.commands[e.CommandID], device.Reject)
 	}
-	return true, t.finish(c, device.Reject)
+	return nil
 }
 
 // finish moves an open command; one that is closed already stays as it is.
@@ -456,10 +454,6 @@ func (t *turn) prove() error {
 			}
 		case t.device.Fenced(c):
 			if err := t.notExecuted(open); err != nil {
-				return err
-			}
-		case c.Kind == device.Ring && device.Burned(t.outlets, c.Outlet, c.Seq):
-			if err := t.finish(open, device.Burn); err != nil {
 				return err
 			}
 		}

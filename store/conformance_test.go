@@ -32,7 +32,7 @@ func open(t *testing.T) (*store.DB, string) {
 	if err := db.PutVenue(t.Context(), testkit.Venue, audit("1")); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := db.AddTariff(t.Context(), store.TariffRow{Tariff: testkit.Tariff, Venue: testkit.Venue.ID, Kind: device.Lock,
+	if _, err := db.AddTariff(t.Context(), order.TariffRow{Tariff: testkit.Tariff, Venue: testkit.Venue.ID, Kind: device.Lock,
 		EffectiveAt: time.Now().Add(-time.Hour)}, audit("2")); err != nil {
 		t.Fatal(err)
 	}

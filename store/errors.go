@@ -50,18 +50,6 @@ var raced = map[string]bool{
 	"transfers_once_per_key":       true,
 }
 
-// Errors of what staff enter.
-var (
-	// ErrInvalid says that a value cannot be stored; the wrapping text names it.
-	ErrInvalid = errors.New("not a value that can be stored")
-	// ErrNoTariff says that a venue sells nothing of a kind (yet).
-	ErrNoTariff = errors.New("no tariff is in force here")
-	// ErrExists says that the thing is there already.
-	ErrExists = errors.New("it exists already")
-	// ErrUnknown says that a named thing does not exist.
-	ErrUnknown = errors.New("it does not exist")
-)
-
 // domainError translates what Postgres said of a plain write.
 func domainError(err error) error {
 	var pg *pgconn.PgError
@@ -70,11 +58,11 @@ func domainError(err error) error {
 	}
 	switch pg.Code {
 	case "23505":
-		return fmt.Errorf("%w (%s)", ErrExists, pg.ConstraintName)
+		return fmt.Errorf("%w (%s)", order.ErrExists, pg.ConstraintName)
 	case "23503":
-		return fmt.Errorf("%w (%s)", ErrUnknown, pg.ConstraintName)
+		return fmt.Errorf("%w (%s)", order.ErrUnknown, pg.ConstraintName)
 	case "23514", "22P02", "22001":
-		return fmt.Errorf("%w: %s", ErrInvalid, pg.Message)
+		return fmt.Errorf("%w: %s", order.ErrInvalid, pg.Message)
 	}
 	return err
 }

@@ -30,42 +30,28 @@ func (db *DB) DeviceKeys(ctx context.Context, id device.ID) ([]DeviceKey, error)
 	return pgx.CollectRows(rows, pgx.RowToStructByPos[DeviceKey])
 }
 
-// Login is what a broker needs to know of a device to let it in.
-type Login struct {
-	ID      device.ID
-	Epoch   uint32
-	Retired bool
-}
-
 // Logins lists every device's current epoch, for the replica's list in memory.
-func (db *DB) Logins(ctx context.Context) ([]Login, error) {
+func (db *DB) Logins(ctx context.Context) ([]order.Login, error) {
 	rows, err := db.pool.Query(ctx, `SELECT id, epoch, service = 'retired' FROM devices`)
 	if err != nil {
 		return nil, fmt.Errorf("list logins: %w", err)
 	}
-	return pgx.CollectRows(rows, pgx.RowToStructByPos[Login])
-}
-
-// DeviceRow is a device with its outlets and where it stands.
-type DeviceRow struct {
-	Device   device.Device
-	Outlets  []device.Outlet
-	Lat, Lng *float64
+	return pgx.CollectRows(rows, pgx.RowToStructByPos[order.Login])
 }
 
 // Devices lists devices by id; after is the last id of the page before, id picks
 // a single one.
-func (db *DB) Devices(ctx context.Context, id device.ID, venue string, after device.ID, limit int) ([]DeviceRow, error) {
+func (db *DB) Devices(ctx context.Context, id device.ID, venue string, after device.ID, limit int) ([]order.DeviceRow, error) {
 	rows, err := db.pool.Query(ctx, `SELECT `+deviceColumns+`, lat, lng FROM devices
 		WHERE ($1 = '' OR id = $1) AND ($2 = '' OR venue = $2) AND id > $3 ORDER BY id LIMIT $4`, id, venue, after, limit)
 	if err != nil {
 		return nil, fmt.Errorf("list devices: %w", err)
 	}
-	var all []DeviceRow
+	var all []order.DeviceRow
 	at := map[device.ID]int{}
 	ids := []string{}
 	for rows.Next() {
-		var r DeviceRow
+		var r order.DeviceRow
 		d, err := scanDevice(withMore{rows, []any{&r.Lat, &r.Lng}})
 		if err != nil {
 			rows.Close()

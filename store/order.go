@@ -93,19 +93,8 @@ func (db *DB) Due(ctx context.Context, limit int) ([]string, error) {
 	return pgx.CollectRows(rows, pgx.RowTo[string])
 }
 
-// OrderPage is a list of orders, newest first. After is the cursor: the id of
-// the last order of the page before, "" for the first page.
-type OrderPage struct {
-	Rider  string
-	Venue  string
-	State  order.State
-	Device string
-	After  string
-	Limit  int // 1..500
-}
-
 // Orders lists orders by what the page names; empty fields filter nothing.
-func (db *DB) Orders(ctx context.Context, p OrderPage) ([]order.Order, error) {
+func (db *DB) Orders(ctx context.Context, p order.Page) ([]order.Order, error) {
 	rows, err := db.pool.Query(ctx, `SELECT `+orderColumns+` FROM orders
 		WHERE ($1 = '' OR rider = $1) AND ($2 = '' OR venue = $2) AND ($3 = '' OR state = $3)
 			AND ($4 = '' OR device = $4) AND ($5::uuid IS NULL OR id < $5)

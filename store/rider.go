@@ -113,17 +113,9 @@ func (db *DB) BlockRider(ctx context.Context, rider string, blocked bool, a orde
 	return tx.Commit(ctx)
 }
 
-// Wallet is a rider's money.
-type Wallet struct {
-	Balance   billing.Fen `json:"balance_fen"`
-	Held      billing.Fen `json:"held_fen"`
-	Available billing.Fen `json:"available_fen"`
-	Debt      billing.Fen `json:"debt_fen"`
-}
-
 // Wallet reads a rider's balances; a rider without any has zero.
-func (db *DB) Wallet(ctx context.Context, rider string) (Wallet, error) {
-	var w Wallet
+func (db *DB) Wallet(ctx context.Context, rider string) (order.Purse, error) {
+	var w order.Purse
 	rows, err := db.pool.Query(ctx, `SELECT id, posted, held FROM accounts WHERE id = ANY($1)`,
 		[]string{string(billing.Wallet(rider)), string(billing.Receivable(rider))})
 	if err != nil {
@@ -141,19 +133,12 @@ func (db *DB) Wallet(ctx context.Context, rider string) (Wallet, error) {
 	return w, err
 }
 
-// RiderRow is what staff see of a rider; no identity.
-type RiderRow struct {
-	ID      string
-	Blocked bool
-	Since   time.Time
-}
-
 // Riders lists riders, newest first; after is the last id of the page before.
-func (db *DB) Riders(ctx context.Context, after string, limit int) ([]RiderRow, error) {
+func (db *DB) Riders(ctx context.Context, after string, limit int) ([]order.RiderRow, error) {
 	rows, err := db.pool.Query(ctx, `SELECT id::text, blocked, created_at FROM riders
 		WHERE ($1::uuid IS NULL OR id < $1) ORDER BY id DESC LIMIT $2`, uuidOrNil(after), limit)
 	if err != nil {
 		return nil, fmt.Errorf("list riders: %w", err)
 	}
-	return pgx.CollectRows(rows, pgx.RowToStructByPos[RiderRow])
+	return pgx.CollectRows(rows, pgx.RowToStructByPos[order.RiderRow])
 }

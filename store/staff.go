@@ -11,24 +11,6 @@ import (
 	"github.com/unlatch/unlatch/order"
 )
 
-// Staff is a person or program that works for the operator.
-type Staff struct {
-	ID   string
-	Name string
-	Role string // viewer, field, finance, admin
-}
-
-// APIKey is a staff member's key; the key itself is never stored.
-type APIKey struct {
-	ID       string
-	Staff    string
-	Label    string
-	Role     string
-	Created  time.Time
-	LastUsed *time.Time
-	Revoked  *time.Time
-}
-
 // AddFirstRun stores a one-time link unless staff exist already: then it returns
 // false and there is nothing to set up.
 func (db *DB) AddFirstRun(ctx context.Context, hash [32]byte, life time.Duration) (bool, error) {
@@ -43,7 +25,7 @@ func (db *DB) AddFirstRun(ctx context.Context, hash [32]byte, life time.Duration
 // UseFirstRun spends a link and makes the first admin with a key, in one
 // transaction; order.ErrNotFound when the link is unknown, used or too old, or
 // staff exist already.
-func (db *DB) UseFirstRun(ctx context.Context, link [32]byte, s Staff, key APIKey, keyHash [32]byte, a order.Audit) error {
+func (db *DB) UseFirstRun(ctx context.Context, link [32]byte, s order.Staff, key order.APIKey, keyHash [32]byte, a order.Audit) error {
 	tx, err := db.pool.Begin(ctx)
 	if err != nil {
 		return fmt.Errorf("first run: %w", err)
@@ -65,7 +47,7 @@ func (db *DB) UseFirstRun(ctx context.Context, link [32]byte, s Staff, key APIKe
 
 // AddStaff makes a staff member with a first key; ErrExists when the name is
 // taken.
-func (db *DB) AddStaff(ctx context.Context, s Staff, key APIKey, keyHash [32]byte, a order.Audit) error {
+func (db *DB) AddStaff(ctx context.Context, s order.Staff, key order.APIKey, keyHash [32]byte, a order.Audit) error {
 	tx, err := db.pool.Begin(ctx)
 	if err != nil {
 		return fmt.Errorf("add staff: %w", err)
@@ -77,7 +59,7 @@ func (db *DB) AddStaff(ctx context.Context, s Staff, key APIKey, keyHash [32]byt
 	return tx.Commit(ctx)
 }
 
-func addStaff(ctx context.Context, tx pgx.Tx, s Staff, key APIKey, keyHash [32]byte, a order.Audit) error {
+func addStaff(ctx context.Context, tx pgx.Tx, s order.Staff, key order.APIKey, keyHash [32]byte, a order.Audit) error {
 	b := &pgx.Batch{}
 	b.Queue(`INSERT INTO staff (id, name, role, created_at) VALUES ($1, $2, $3, now())`, s.ID, s.Name, s.Role)
 	b.Queue(`INSERT INTO api_keys (id, hash, staff, label, role, created_at) VALUES ($1, $2, $3, $4, $5, now())`,
@@ -88,8 +70,8 @@ func addStaff(ctx context.Context, tx pgx.Tx, s Staff, key APIKey, keyHash [32]b
 
 // StaffByKey returns whose key it is, with the key's role; order.ErrNotFound when
 // it is unknown or revoked or its owner disabled.
-func (db *DB) StaffByKey(ctx context.Context, hash [32]byte) (Staff, error) {
-	var s Staff
+func (db *DB) StaffByKey(ctx context.Context, hash [32]byte) (order.Staff, error) {
+	var s order.Staff
 	err := db.pool.QueryRow(ctx, `SELECT s.id::text, s.name, k.role FROM api_keys k JOIN staff s ON s.id = k.staff
 		WHERE k.hash = $1 AND k.revoked_at IS NULL AND s.disabled_at IS NULL`, hash[:]).Scan(&s.ID, &s.Name, &s.Role)
 	if errors.Is(err, pgx.ErrNoRows) {
@@ -107,17 +89,17 @@ func (db *DB) StaffByKey(ctx context.Context, hash [32]byte) (Staff, error) {
 }
 
 // APIKeys lists all keys, newest first.
-func (db *DB) APIKeys(ctx context.Context) ([]APIKey, error) {
+func (db *DB) APIKeys(ctx context.Context) ([]order.APIKey, error) {
 	rows, err := db.pool.Query(ctx, `SELECT id::text, staff::text, label, role, created_at, last_used_at, revoked_at
 		FROM api_keys ORDER BY id DESC`)
 	if err != nil {
 		return nil, fmt.Errorf("list api keys: %w", err)
 	}
-	return pgx.CollectRows(rows, pgx.RowToStructByPos[APIKey])
+	return pgx.CollectRows(rows, pgx.RowToStructByPos[order.APIKey])
 }
 
 // AddAPIKey gives a staff member another key.
-func (db *DB) AddAPIKey(ctx context.Context, key APIKey, hash [32]byte, a order.Audit) error {
+func (db *DB) AddAPIKey(ctx context.Context, key order.APIKey, hash [32]byte, a order.Audit) error {
 	b := &pgx.Batch{}
 	b.Queue(`INSERT INTO api_keys (id, hash, staff, label, role, created_at) VALUES ($1, $2, $3, $4, $5, now())`,
 		key.ID, hash[:], key.Staff, key.Label, key.Role)
@@ -160,23 +142,16 @@ func (db *DB) AuditPage(ctx context.Context, after string, limit int) ([]order.A
 	return pgx.CollectRows(rows, pgx.RowToStructByPos[order.Audit])
 }
 
-// ItemRow is an open item as staff see it.
-type ItemRow struct {
-	order.Item
-	ClosedAt *time.Time
-	ClosedBy string
-}
-
 // Items lists open items, oldest first, or all of them newest first.
-func (db *DB) Items(ctx context.Context, all bool, limit int) ([]ItemRow, error) {
+func (db *DB) Items(ctx context.Context, all bool, limit int) ([]order.ItemRow, error) {
 	rows, err := db.pool.Query(ctx, `SELECT id::text, kind, subject, device, coalesce(order_id::text, ''), venue, detail,
 		at, closed_at, coalesce(closed_by, '') FROM items WHERE $1 OR closed_at IS NULL
 		ORDER BY CASE WHEN $1 THEN now() - at ELSE at - '2000-01-01' END LIMIT $2`, all, limit)
 	if err != nil {
 		return nil, fmt.Errorf("list open items: %w", err)
 	}
-	return pgx.CollectRows(rows, func(row pgx.CollectableRow) (ItemRow, error) {
-		var i ItemRow
+	return pgx.CollectRows(rows, func(row pgx.CollectableRow) (order.ItemRow, error) {
+		var i order.ItemRow
 		err := row.Scan(&i.ID, &i.Kind, &i.Subject, &i.Device, &i.Order, &i.Venue, &i.Detail, &i.At, &i.ClosedAt, &i.ClosedBy)
 		return i, err
 	})

@@ -34,7 +34,7 @@ func (db *DB) Venues(ctx context.Context) ([]order.Venue, error) {
 func (db *DB) PutVenue(ctx context.Context, v order.Venue, a order.Audit) error {
 	if _, err := time.LoadLocation(v.TimeZone); err != nil || v.TimeZone == "" {
 		return fmt.Errorf("venue %s: time zone %q is not known; use a name such as Asia/Shanghai: %w", v.ID, v.TimeZone,
-			ErrInvalid)
+			order.ErrInvalid)
 	}
 	b := &pgx.Batch{}
 	b.Queue(`INSERT INTO venues (id, name, time_zone, open, lat, lng, start_radius, phone)
@@ -54,7 +54,7 @@ func (db *DB) TariffFor(ctx context.Context, venue string, kind device.Kind) (bi
 	err := db.pool.QueryRow(ctx, `SELECT rule FROM tariffs WHERE venue = $1 AND kind = $2
 		AND effective_at <= clock_timestamp() ORDER BY effective_at DESC, version DESC LIMIT 1`, venue, kind).Scan(&t)
 	if errors.Is(err, pgx.ErrNoRows) {
-		return t, fmt.Errorf("tariff for %s at venue %s: %w", kind, venue, ErrNoTariff)
+		return t, fmt.Errorf("tariff for %s at venue %s: %w", kind, venue, order.ErrNoTariff)
 	}
 	if err != nil {
 		return t, fmt.Errorf("tariff for %s at venue %s: %w", kind, venue, err)
@@ -62,17 +62,9 @@ func (db *DB) TariffFor(ctx context.Context, venue string, kind device.Kind) (bi
 	return t, nil
 }
 
-// TariffRow is one version of a tariff with where and when it counts.
-type TariffRow struct {
-	Tariff      billing.Tariff
-	Venue       string
-	Kind        device.Kind
-	EffectiveAt time.Time
-}
-
 // AddTariff stores the next version of the tariff's id and returns it with its
 // number. Versions never change and never go.
-func (db *DB) AddTariff(ctx context.Context, r TariffRow, a order.Audit) (billing.Tariff, error) {
+func (db *DB) AddTariff(ctx context.Context, r order.TariffRow, a order.Audit) (billing.Tariff, error) {
 	t := r.Tariff
 	if err := t.Check(); err != nil {
 		return t, err
@@ -102,13 +94,13 @@ func (db *DB) AddTariff(ctx context.Context, r TariffRow, a order.Audit) (billin
 }
 
 // Tariffs lists every version, newest first.
-func (db *DB) Tariffs(ctx context.Context) ([]TariffRow, error) {
+func (db *DB) Tariffs(ctx context.Context) ([]order.TariffRow, error) {
 	rows, err := db.pool.Query(ctx, `SELECT rule, venue, kind, effective_at FROM tariffs ORDER BY effective_at DESC, version DESC`)
 	if err != nil {
 		return nil, fmt.Errorf("list tariffs: %w", err)
 	}
-	return pgx.CollectRows(rows, func(row pgx.CollectableRow) (TariffRow, error) {
-		var r TariffRow
+	return pgx.CollectRows(rows, func(row pgx.CollectableRow) (order.TariffRow, error) {
+		var r order.TariffRow
 		err := row.Scan(&r.Tariff, &r.Venue, &r.Kind, &r.EffectiveAt)
 		return r, err
 	})

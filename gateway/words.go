@@ -1,0 +1,82 @@
+package gateway
+
+import (
+	"fmt"
+
+	"github.com/unlatch/unlatch/device"
+	"github.com/unlatch/unlatch/device/wire"
+)
+
+// Sealer makes command bytes with the installation's signing key. It implements
+// order.Sealer; nothing else touches the key.
+type Sealer struct{ Signer wire.Signer }
+
+var kinds = map[device.CommandKind]wire.CommandKind{
+	device.Start: wire.KindStart, device.Ring: wire.KindRing, device.Probe: wire.KindProbe,
+	device.Stop: wire.KindStop, device.Config: wire.KindConfig,
+}
+
+// Seal returns the COSE_Sign1 of a command: the same command, the same bytes.
+func (s Sealer) Seal(id device.ID, c device.Command) ([]byte, error) {
+	kind, ok := kinds[c.Kind]
+	if !ok {
+		return nil, fmt.Errorf("seal command of kind %q: %w", c.Kind, device.ErrBadInput)
+	}
+	w := wire.Command{Epoch: c.Epoch, Outlet: c.Outlet, Seq: c.Seq, Kind: kind, Boot: wire.Boot(c.Boot), NotAfter: c.NotAfter}
+	var err error
+	if w.ID, err = parseID(c.ID); err != nil {
+		return nil, err
+	}
+	if w.Order, err = parseID(c.Order); err != nil {
+		return nil, err
+	}
+	return wire.SealCommand(s.Signer, string(id), w)
+}
+
+// SealAck returns the bytes of an ack.
+func (s Sealer) SealAck(id device.ID, epoch uint32, a device.Ack) ([]byte, error) {
+	return wire.SealCommand(s.Signer, string(id), wire.Command{Epoch: epoch, Kind: wire.KindAck,
+		Ack: &wire.AckArgs{Journal: wire.Journal(a.Journal), N: a.N}})
+}
+
+func parseID(s string) (wire.ID, error) {
+	var id wire.ID
+	if s == "" {
+		return id, nil
+	}
+	if err := id.UnmarshalText([]byte(s)); err != nil {
+		return id, fmt.Errorf("id %q: %w", s, err)
+	}
+	return id, nil
+}
+
+func idText(id wire.ID) string {
+	if id.IsZero() {
+		return ""
+	}
+	return id.String()
+}
+
+// Word translates a verified uplink of a device. raw is its signed bytes, kept
+// as the proof. The time of ingest is the decision's to set.
+func Word(id device.ID, up wire.Uplink, raw []byte) device.Word {
+	if e := up.Evidence; e != nil {
+		d := device.Evidence{Device: id, Epoch: e.Epoch, Journal: device.Journal(e.Journal), Seq: e.Seq,
+			Boot: device.Boot(e.Boot), Uptime: e.Uptime, Kind: device.EvidenceKind(e.Kind.String()), Outlet: e.Outlet,
+			LastSeq: e.LastSeq, CommandSeq: e.CommandSeq, CommandID: idText(e.CommandID), Order: idText(e.Order),
+			Closed: e.Closed, Counters: device.Counters{Opens: e.Counters.Opens, Totaliser: e.Counters.Totaliser,
+				Millilitre: e.Millilitres, Fen: e.Fen}, Reason: e.Reason.String(), Raw: raw}
+		if u := e.Unknown; u != nil {
+			d.Unknown = &device.UnknownStart{Outlet: e.Outlet, Seq: u.Seq, CommandID: idText(u.CommandID), Order: idText(u.Order)}
+		}
+		return device.Word{Evidence: &d}
+	}
+	b := up.Beat
+	d := device.Beat{Epoch: b.Epoch, Boot: device.Boot(b.Boot), Uptime: b.Uptime, Journal: device.Journal(b.Journal),
+		Lowest: b.Lowest, Highest: b.Highest, Firmware: b.Firmware}
+	for _, o := range b.Outlets {
+		d.Outlets = append(d.Outlets, device.OutletBeat{N: o.Outlet, LastSeq: o.LastSeq, Closed: o.Closed,
+			Counters: device.Counters{Opens: o.Counters.Opens, Totaliser: o.Counters.Totaliser}})
+	}
+	return device.Word{Beat: &d}
+}

@@ -1,0 +1,98 @@
+package order
+
+import (
+	"time"
+
+	"github.com/unlatch/unlatch/billing"
+	"github.com/unlatch/unlatch/device"
+)
+
+// What is read and written besides the use cases. These types stand here because
+// both the store, which fills them, and the API, which shows them, know this
+// package and not each other.
+
+// Page is a list of orders, newest first. After is the cursor: the id of the
+// last order of the page before, "" for the first page. Empty fields filter
+// nothing.
+type Page struct {
+	Rider  string
+	Venue  string
+	State  State
+	Device device.ID
+	After  string
+	Limit  int // 1..500
+}
+
+// Purse is a rider's money.
+type Purse struct {
+	Balance   billing.Fen
+	Held      billing.Fen
+	Available billing.Fen
+	Debt      billing.Fen
+}
+
+// TariffRow is one version of a tariff with where and from when it counts.
+type TariffRow struct {
+	Tariff      billing.Tariff
+	Venue       string
+	Kind        device.Kind
+	EffectiveAt time.Time
+}
+
+// RiderRow is what staff see of a rider; no identity.
+type RiderRow struct {
+	ID      string
+	Blocked bool
+	Since   time.Time
+}
+
+// ItemRow is an open item as staff see it.
+type ItemRow struct {
+	Item
+	ClosedAt *time.Time
+	ClosedBy string
+}
+
+// DeviceRow is a device with its outlets and where it stands, WGS-84 degrees.
+type DeviceRow struct {
+	Device   device.Device
+	Outlets  []device.Outlet
+	Lat, Lng *float64
+}
+
+// Login is what a broker needs to know of a device to let it in.
+type Login struct {
+	ID      device.ID
+	Epoch   uint32
+	Retired bool
+}
+
+// Role is what a member of staff may do; each includes the ones before it.
+type Role string
+
+// Viewer reads. Field also repairs devices. Finance also moves money. Admin also
+// makes staff, keys, tariffs and venues.
+const (
+	Viewer  Role = "viewer"
+	Field   Role = "field"
+	Finance Role = "finance"
+	Admin   Role = "admin"
+)
+
+// Staff is a person or program that works for the operator.
+type Staff struct {
+	ID   string
+	Name string
+	Role Role
+}
+
+// APIKey is a staff member's key; the key itself is never stored.
+type APIKey struct {
+	ID       string
+	Staff    string
+	Label    string
+	Role     Role
+	Created  time.Time
+	LastUsed *time.Time
+	Revoked  *time.Time
+}
