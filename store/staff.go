@@ -179,3 +179,14 @@ func (db *DB) CloseItem(ctx context.Context, id string, a order.Audit) error {
 	}
 	return tx.Commit(ctx)
 }
+
+// OpenItem opens one thing for staff to look at; one of the same kind and
+// subject that is open already is enough.
+func (db *DB) OpenItem(ctx context.Context, i order.Item) error {
+	b := &pgx.Batch{}
+	queueChanges(b, order.Changes{Items: []order.Item{i}})
+	if err := db.pool.SendBatch(ctx, b).Close(); err != nil {
+		return fmt.Errorf("open item: %w", err)
+	}
+	return nil
+}

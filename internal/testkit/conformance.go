@@ -337,3 +337,21 @@ func unknown(t *testing.T, s Subject) {
 		t.Errorf("unknown things were found: %+v", snap)
 	}
 }
+
+// ThreeOrders leaves a store with one settled, one voided and one starting order
+// of Rider, on bike-1, bike-2 and bike-3.
+func ThreeOrders(t *testing.T, s order.Store) {
+	t.Helper()
+	topUp(t, s, "k1", 5000)
+	for i, id := range []device.ID{"bike-1", "bike-2", "bike-3"} {
+		provision(t, s, id)
+		p := act(t, s, order.UseCase[order.Placed](placing(id, fmt.Sprint("t", i+1), fmt.Sprint("p", i+1))))
+		switch i {
+		case 0:
+			act(t, s, order.UseCase[order.Heard](said(id, p.Order, 1, device.SeenExecuted, 2000)))
+			act(t, s, order.UseCase[order.Heard](said(id, p.Order, 2, device.SaidEnded, 63_000)))
+		case 1:
+			act(t, s, order.UseCase[order.Heard](said(id, p.Order, 1, device.SaidRejected, 2000)))
+		}
+	}
+}

@@ -1,0 +1,115 @@
+package store_test
+
+import (
+	"context"
+	"slices"
+	"testing"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/unlatch/unlatch/internal/testkit"
+	"github.com/unlatch/unlatch/store"
+)
+
+// corruptions spoil one row each, past every trigger and constraint, so that
+// exactly the named view must fill. The database holds one settled, one voided
+// and one live order.
+var corruptions = map[string]string{
+	"audit_m1_resolution_fits_hold":       `UPDATE transfers SET credit = 'elsewhere' WHERE purpose = 'release'`,
+	"audit_m2_balance_is_sum":             `UPDATE accounts SET posted = posted + 1 WHERE id LIKE 'wallet:%'`,
+	"audit_m3_within_limit":               `UPDATE accounts SET held = posted + 1 WHERE id LIKE 'wallet:%'; UPDATE transfers SET amount = (SELECT posted + 1 FROM accounts WHERE id LIKE 'wallet:%') WHERE kind = 'pending' AND id IN (SELECT hold_id FROM orders WHERE state = 'starting'); UPDATE orders SET hold_fen = (SELECT posted + 1 FROM accounts WHERE id LIKE 'wallet:%') WHERE state = 'starting'`,
+	"audit_m4_hold_resolved_with_order":   `UPDATE orders SET hold_id = NULL, hold_fen = 0 WHERE state = 'voided'`,
+	"audit_m5_one_capture_as_quoted":      `UPDATE orders SET charged = 1 WHERE state = 'voided'`,
+	"audit_m6_start_has_order":            `UPDATE commands SET state = 'executed' WHERE state = 'rejected'`,
+	"audit_m8_refunds_within_bill":        `UPDATE orders SET refunded = 1 WHERE state = 'settled'`,
+	"audit_a1_one_execution_per_number":   `UPDATE evidence SET kind = 'executed', command_seq = 1 WHERE kind = 'ended'`,
+	"audit_a3_start_is_funded":            `UPDATE commands SET order_id = NULL WHERE state = 'published'`,
+	"audit_a4_one_live_order":             `UPDATE outlets SET order_id = NULL`,
+	"audit_a5_active_by_evidence":         `UPDATE evidence SET order_id = NULL WHERE kind IN ('executed', 'ended')`,
+	"audit_a6_no_order_beside_open_start": `UPDATE commands SET order_id = gen_random_uuid() WHERE state = 'published'`,
+	"audit_a7_counters_grow":              `UPDATE evidence SET counters = '{"opens": 5}' WHERE kind = 'executed'`,
+	"audit_e1_prefix_is_whole":            `DELETE FROM evidence WHERE kind = 'rejected'`,
+	"audit_e3_history_is_a_path":          `DELETE FROM order_moves WHERE to_state = 'voided'`,
+	"audit_e5_key_has_effect":             `UPDATE idempotency_keys SET order_id = gen_random_uuid() WHERE key = 'p1'`,
+	"audit_s6_act_has_row":                `UPDATE orders SET ended_by = 'staff_ended' WHERE state = 'settled'`,
+	"quote_recomputed":                    `UPDATE orders SET usage = jsonb_set(usage, '{billed_ms}', '600000') WHERE state = 'settled'`,
+}
+
+// besides lists the views that a corruption cannot help filling as well.
+var besides = map[string][]string{
+	"audit_a3_start_is_funded":            {"audit_a6_no_order_beside_open_start"},
+	"audit_a6_no_order_beside_open_start": {"audit_a3_start_is_funded"},
+	"audit_m4_hold_resolved_with_order":   {"audit_a3_start_is_funded"},
+}
+
+func TestEachAuditViewSeesItsCorruptionAndOnlyIt(t *testing.T) {
+	for view, spoil := range corruptions {
+		t.Run(view, func(t *testing.T) {
+			db, url := open(t)
+			testkit.ThreeOrders(t, db)
+			if c := audit(t, db); len(c.Findings) != 0 {
+				t.Fatalf("findings before the corruption: %+v", c.Findings)
+			}
+			conn, err := pgx.Connect(t.Context(), url)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer conn.Close(context.Background())
+			// The owner may switch triggers off and drop the constraints that would
+			// refuse the corruption; the application's role may not.
+			if _, err := conn.Exec(t.Context(), `SET session_replication_role = replica;
+				ALTER TABLE accounts DROP CONSTRAINT accounts_wallet_covers;
+				ALTER TABLE orders DROP CONSTRAINT orders_capture_within_hold, DROP CONSTRAINT orders_refund_within_bill;`+spoil); err != nil {
+				t.Fatal(err)
+			}
+			var filled []string
+			for _, f := range audit(t, db).Findings {
+				if !slices.Contains(filled, f.View) && !slices.Contains(besides[view], f.View) {
+					filled = append(filled, f.View)
+				}
+			}
+			if !slices.Equal(filled, []string{view}) {
+				t.Errorf("views that filled: %v, want only %s", filled, view)
+			}
+		})
+	}
+}
+
+func TestEachAuditViewHasACorruption(t *testing.T) {
+	db, _ := open(t)
+	for _, view := range audit(t, db).Views {
+		if corruptions[view] == "" {
+			t.Errorf("no corruption is known for view %s", view)
+		}
+	}
+}
+
+func TestTheApplicationCannotChangeHistory(t *testing.T) {
+	db, url := open(t)
+	testkit.ThreeOrders(t, db)
+	conn, err := pgx.Connect(t.Context(), url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close(context.Background())
+	for _, role := range []string{"SET ROLE unlatch_app", "RESET ROLE"} {
+		for _, change := range []string{`UPDATE transfers SET amount = 1`, `DELETE FROM transfers`,
+			`UPDATE order_moves SET by = 'x'`, `DELETE FROM order_moves`, `UPDATE audits SET reason = 'x'`, `DELETE FROM audits`} {
+			if _, err := conn.Exec(t.Context(), role); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := conn.Exec(t.Context(), change); err == nil {
+				t.Errorf("%s as %s went through", change, role)
+			}
+		}
+	}
+}
+
+func audit(t *testing.T, db *store.DB) store.Checked {
+	t.Helper()
+	c, err := db.Audit(t.Context(), func(string, int, int) {})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
