@@ -85,29 +85,38 @@ func (db *DB) Ping(ctx context.Context) error {
 // Migrate brings the schema to this binary's version under a session lock, so
 // that replicas may all try at once. It returns how many steps it took.
 func Migrate(ctx context.Context, url string) (int, error) {
-	pc, err := pgx.ParseConfig(url)
-	if err != nil {
-		return 0, fmt.Errorf("database address: %w", err)
-	}
-	db := stdlib.OpenDB(*pc)
-	defer db.Close()
-	sub, err := fs.Sub(migrations, "migrations")
+	p, done, err := provider(url)
 	if err != nil {
 		return 0, err
 	}
-	locker, err := lock.NewPostgresSessionLocker(lock.WithLockTimeout(1, 300))
-	if err != nil {
-		return 0, err
-	}
-	p, err := goose.NewProvider(goose.DialectPostgres, db, sub, goose.WithSessionLocker(locker))
-	if err != nil {
-		return 0, fmt.Errorf("read migrations: %w", err)
-	}
+	defer done()
 	steps, err := p.Up(ctx)
 	if err != nil {
 		return 0, fmt.Errorf("migrate: %w", err)
 	}
 	return len(steps), nil
+}
+
+// provider opens the migrations on a connection of the schema's owner.
+func provider(url string) (p *goose.Provider, done func(), err error) {
+	pc, err := pgx.ParseConfig(url)
+	if err != nil {
+		return nil, nil, fmt.Errorf("database address: %w", err)
+	}
+	sub, err := fs.Sub(migrations, "migrations")
+	if err != nil {
+		return nil, nil, err
+	}
+	locker, err := lock.NewPostgresSessionLocker(lock.WithLockTimeout(1, 300))
+	if err != nil {
+		return nil, nil, err
+	}
+	db := stdlib.OpenDB(*pc)
+	if p, err = goose.NewProvider(goose.DialectPostgres, db, sub, goose.WithSessionLocker(locker)); err != nil {
+		_ = db.Close()
+		return nil, nil, fmt.Errorf("read migrations: %w", err)
+	}
+	return p, func() { _ = db.Close() }, nil
 }
 
 // identityBox encrypts and finds riders' identities.

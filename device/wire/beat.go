@@ -83,6 +83,7 @@ func decodeBeat(payload []byte) (*Beat, error) {
 		if m.Outlets[i].Outlet == 0 {
 			m.Outlets[i].Outlet = 1
 		}
+		m.Outlets[i].Counters.normalise()
 	}
 	if err := m.check(); err != nil {
 		return nil, err

@@ -173,6 +173,9 @@ func decodeCommand(payload []byte) (Command, error) {
 	if err := decode.Unmarshal(payload, &m); err != nil {
 		return Command{}, malformed("%w", err)
 	}
+	if m.Config != nil && len(m.Config.Params) == 0 {
+		m.Config.Params = nil
+	}
 	if err := m.check(); err != nil {
 		return Command{}, err
 	}

@@ -87,6 +87,13 @@ type Counters struct {
 	Totaliser map[uint8]uint64 `cbor:"1,keyasint,omitempty"`
 }
 
+// normalise makes an empty totaliser an absent one.
+func (c *Counters) normalise() {
+	if len(c.Totaliser) == 0 {
+		c.Totaliser = nil
+	}
+}
+
 func (c *Counters) check() error {
 	if c.Opens > maxInt64 || len(c.Totaliser) > 16 {
 		return malformed("counters: %d opens, %d nozzles", c.Opens, len(c.Totaliser))
@@ -117,13 +124,14 @@ type Evidence struct {
 	Epoch uint32 `cbor:"1,keyasint,omitempty"`
 	// Outlet is 1 to 255. 0 is read as 1 when sealing; 1 is not sent.
 	Outlet uint8 `cbor:"2,keyasint,omitempty"`
-	// CommandSeq is the seq of the command that this answers. Present in
-	// executed, rejected and failed; in ended where a stop ended the use, then
-	// that stop's. Absent is 0: no command.
+	// CommandSeq is the seq of the command that this is about: in executed,
+	// rejected and failed the one that it answers, never absent; in ended and
+	// interrupted, and in a boot while a use goes on or is found over, the start
+	// that began the use. Never in an alarm. Absent is 0: no command.
 	CommandSeq uint64 `cbor:"3,keyasint,omitempty"`
 	// CommandID goes with CommandSeq: both or neither.
 	CommandID ID `cbor:"4,keyasint,omitzero"`
-	// Order is the order that is served, or was. Absent: none.
+	// Order is that command's. Absent: it named none.
 	Order ID `cbor:"6,keyasint,omitzero"`
 	// Boot is the run in which it was journalled; never absent.
 	Boot Boot `cbor:"7,keyasint"`
@@ -193,6 +201,7 @@ func decodeEvidence(payload []byte) (*Evidence, error) {
 	if err := decode.Unmarshal(payload, &m); err != nil {
 		return nil, malformed("%w", err)
 	}
+	m.Counters.normalise()
 	if err := m.check(); err != nil {
 		return nil, err
 	}
@@ -216,8 +225,8 @@ func (e *Evidence) check() error {
 	if e.Kind.Answers() && e.CommandSeq == 0 {
 		return malformed("%s evidence names no command", e.Kind)
 	}
-	if e.CommandSeq != 0 && !e.Kind.Answers() && e.Kind != EvidenceEnded {
-		return malformed("%s evidence names a command", e.Kind)
+	if e.CommandSeq != 0 && e.Kind == EvidenceAlarm {
+		return malformed("an alarm names a command")
 	}
 	if u := e.Unknown; u != nil {
 		if e.Kind != EvidenceBoot || u.Seq == 0 || u.Seq > maxInt64 || u.CommandID.IsZero() {

@@ -66,6 +66,9 @@ func DecodeTelemetry(b []byte) (Telemetry, error) {
 	if err := decodePlain(b, &m, &m.Version); err != nil {
 		return Telemetry{}, err
 	}
+	if len(m.Meters) == 0 {
+		m.Meters = nil
+	}
 	for i := range m.Meters {
 		if m.Meters[i].Outlet == 0 {
 			m.Meters[i].Outlet = 1

@@ -30,6 +30,20 @@ func TestStartFitsTwoHundredBytes(t *testing.T) {
 	}
 }
 
+// TestLockEvidenceFitsItsPlace holds P4.10's figure for the size of a journal.
+func TestLockEvidenceFitsItsPlace(t *testing.T) {
+	most := Evidence{Epoch: 1<<32 - 1, Outlet: 255, Boot: vBoot, Kind: EvidenceBoot, Uptime: maxInt64, Journal: vJournal, Seq: maxInt64, LastSeq: maxInt64,
+		Closed: true, Counters: Counters{Opens: maxInt64}, Unknown: &Unknown{Seq: maxInt64, CommandID: vCommandID, Order: vOrder}}
+	answer := most
+	answer.Kind, answer.Unknown, answer.CommandSeq, answer.CommandID, answer.Order, answer.Reason = EvidenceRejected, nil, maxInt64, vCommandID, vOrder, 255
+	for _, e := range []Evidence{most, answer} {
+		b, err := SealEvidence(NewSigner(deviceKey), vectorDevice, e)
+		if err != nil || len(b) > 256 {
+			t.Errorf("%s evidence takes %d bytes (%v), want at most 256", e.Kind, len(b), err)
+		}
+	}
+}
+
 func TestAnyFlippedBitIsRefused(t *testing.T) {
 	for _, v := range loadVectors(t).Good {
 		if v.Key == "" {
@@ -152,6 +166,34 @@ func TestUnknownLabelsAreIgnored(t *testing.T) {
 	}
 }
 
+// TestEmptyIsAbsent: a peer may send an empty map where it should send none.
+func TestEmptyIsAbsent(t *testing.T) {
+	seal := func(payload any) []byte {
+		t.Helper()
+		b, err := encode.Marshal(payload)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return b
+	}
+	empty := map[int]any{}
+	evidence := map[int]any{0: 1, 7: vBoot, 12: 1, 14: vJournal, 15: 1, 18: map[int]any{1: empty}}
+	if u, err := decodeUplink(seal(evidence)); err != nil || u.Evidence.Counters.Totaliser != nil {
+		t.Errorf("evidence: got %+v, %v", u.Evidence, err)
+	}
+	beat := map[int]any{0: 1, 7: vBoot, 12: 0, 14: vJournal, 23: []any{map[int]any{3: map[int]any{1: empty}}}}
+	if u, err := decodeUplink(seal(beat)); err != nil || u.Beat.Outlets[0].Counters.Totaliser != nil {
+		t.Errorf("beat: got %+v, %v", u.Beat, err)
+	}
+	config := map[int]any{0: 1, 3: 1, 4: vCommandID, 5: 5, 10: map[int]any{0: empty}}
+	if c, err := decodeCommand(seal(config)); err != nil || c.Config.Params != nil {
+		t.Errorf("config: got %+v, %v", c, err)
+	}
+	if m, err := DecodeTelemetry(seal(map[int]any{0: 1, 4: []any{}})); err != nil || m.Meters != nil {
+		t.Errorf("telemetry: got %+v, %v", m, err)
+	}
+}
+
 func TestUnknownKindIsTyped(t *testing.T) {
 	_, err := SealCommand(NewSigner(serverKey), vectorDevice, Command{Kind: KindFirmware, Seq: 1, ID: vCommandID})
 	var kind *UnknownKindError
@@ -179,7 +221,7 @@ func TestSealingRefusesWhatNoPeerAccepts(t *testing.T) {
 		}),
 		"evidence without a boot":           withE(func(e *Evidence) { e.Boot = Boot{} }),
 		"evidence without a journal":        withE(func(e *Evidence) { e.Journal = Journal{} }),
-		"boot that names a command":         withE(func(e *Evidence) { e.CommandSeq, e.CommandID = 1, vCommandID }),
+		"alarm that names a command":        withE(func(e *Evidence) { e.Kind, e.CommandSeq, e.CommandID = EvidenceAlarm, 1, vCommandID }),
 		"command seq without id":            withE(func(e *Evidence) { e.Kind, e.CommandSeq = EvidenceExecuted, 1 }),
 		"volume in a boot":                  withE(func(e *Evidence) { e.Millilitres = 1 }),
 		"negative volume":                   withE(func(e *Evidence) { e.Kind, e.Millilitres = EvidenceEnded, -1 }),

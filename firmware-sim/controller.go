@@ -1,0 +1,437 @@
+// Package sim is a simulated device: a controller with its flash, a lock and a
+// clock, obeying docs/protocol.md clause by clause, and a fleet of them on a
+// real broker with faults on demand.
+//
+// It owns the device's side of the contract, written from the document and from
+// device/wire alone: it shares no rule with the server, so that a wrong belief
+// of one end is contradicted by the other. It simulates locks; it refuses to
+// play any other kind.
+//
+// Two layers. Controller and what it stands on (Flash, Lock) do no I/O, start
+// no goroutine and read no clock: time comes in as an argument, packets go out
+// as a result, and the same seed gives the same run, so that a simulation in
+// virtual time can drive it. Device, Fleet and Handler put it on MQTT and HTTP.
+//
+// # Invariants
+//
+//   - At most one movement per (outlet, epoch, seq), whatever arrives and
+//     wherever power is cut.
+//   - The journal is dense; a piece of evidence is the same bytes for ever.
+//   - Between a burn and its journalled result nothing is sent.
+//   - What no ack covers is never forgotten.
+//
+// Clauses are cited by their numbers in docs/protocol.md.
+package sim
+
+import (
+	"crypto/ed25519"
+	crand "crypto/rand"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"time"
+
+	"github.com/unlatch/unlatch/device/wire"
+)
+
+// DefaultJournalCapacity is the number of pieces of evidence that a device holds (P4.10).
+const DefaultJournalCapacity = 512
+
+// Packet is one MQTT message that a device wants sent.
+type Packet struct {
+	Topic   string
+	Payload []byte
+	// QoS is 0 throughout: correctness never depends on it.
+	QoS byte
+	// Retained is false throughout.
+	Retained bool
+}
+
+// Config makes a Controller. Only Device and Key have no default.
+type Config struct {
+	// Device is the id; see wire.ValidDevice.
+	Device string
+	// Epoch is that of the provisioning. A flash of another epoch is formatted at boot.
+	Epoch uint32
+	// Key signs evidence and beats.
+	Key wire.Signer
+	// Server checks commands. nil: the keys in flash do, so that they can rotate.
+	Server wire.Verifier
+	// ServerKeys are put into a flash that is formatted.
+	ServerKeys []ed25519.PublicKey
+	// Flash is the chip. nil: a new one.
+	Flash *Flash
+	// Lock is the body. nil: NewLock.
+	Lock *Lock
+	// Rand draws boot ids, journal ids and jitter. nil: seeded by the operating system.
+	Rand *rand.Rand
+	// JournalCapacity is in pieces, at least 16. 0: DefaultJournalCapacity.
+	JournalCapacity int
+	// DriftPPM is how much too fast (positive) the device's clock runs.
+	DriftPPM int
+	// UptimeStart is what a fresh boot's clock shows.
+	UptimeStart time.Duration
+	// Firmware is the version text in beats. Empty: "unlatch-sim".
+	Firmware string
+	// Position is told in telemetry. nil: no fix.
+	Position *wire.Position
+}
+
+// Controller is one simulated device. It is not safe for concurrent use. Every
+// method that takes now returns the packets to send, oldest first; now never
+// goes back.
+type Controller struct {
+	Config
+	flash *Flash
+	lock  *Lock
+
+	// All below is lost with power.
+	powered   bool
+	connected bool
+	answering bool // a command is being handled: answers go back by its road
+	boot      wire.Boot
+	bootedAt  time.Time
+	knownJam  bool
+	out       []Packet
+
+	beatAt      time.Time
+	telemetryAt time.Time
+	answerAt    time.Time // when a beat is owed to refused commands; zero: none is
+	answeredAt  time.Time // when the last such beat was sent
+	resendAt    time.Time // zero: nothing to resend
+	resendStep  int
+	sentUpTo    uint64 // pieces up to here were sent since the last connect, resend or replay
+
+	// These belong to the observer.
+	cut   map[Step]bool
+	stats Stats
+	err   error
+}
+
+// Stats counts what an observer may want to know; a power cut does not clear them.
+type Stats struct {
+	Rejected uint64 `json:"rejected_messages"` // refused under P1.7
+	Repeated uint64 `json:"repeated_messages"` // seq not above last_seq (P1.8)
+	Beats    uint64 `json:"beats"`             // beats made
+	Boots    uint64 `json:"boots"`
+	Cuts     uint64 `json:"power_cuts"`
+}
+
+// NewController checks c and returns a device without power.
+func NewController(c Config) (*Controller, error) {
+	if !wire.ValidDevice(c.Device) {
+		return nil, fmt.Errorf("device id %q is not 1 to 24 of [A-Za-z0-9_-]", c.Device)
+	}
+	if c.Key == nil {
+		return nil, errors.New("device " + c.Device + " has no key to sign with")
+	}
+	if c.JournalCapacity == 0 {
+		c.JournalCapacity = DefaultJournalCapacity
+	}
+	if c.JournalCapacity < 16 {
+		return nil, fmt.Errorf("device %s: a journal of %d places, want at least 16", c.Device, c.JournalCapacity)
+	}
+	if c.Flash == nil {
+		c.Flash = &Flash{}
+	}
+	if c.Lock == nil {
+		c.Lock = NewLock()
+	}
+	if c.Firmware == "" {
+		c.Firmware = "unlatch-sim"
+	}
+	if c.Rand == nil {
+		var seed [32]byte
+		if _, err := crand.Read(seed[:]); err != nil {
+			return nil, err
+		}
+		c.Rand = rand.New(rand.NewChaCha8(seed))
+	}
+	return &Controller{Config: c, flash: c.Flash, lock: c.Lock, cut: map[Step]bool{}}, nil
+}
+
+// Err returns what broke the simulation itself (a message that cannot be
+// sealed); nil in any sane configuration.
+func (c *Controller) Err() error { return c.err }
+
+// Powered reports whether the device runs.
+func (c *Controller) Powered() bool { return c.powered }
+
+// Connected reports whether the device believes to have a connection.
+func (c *Controller) Connected() bool { return c.connected }
+
+// BootID is the present run's; zero without power.
+func (c *Controller) BootID() wire.Boot { return c.boot }
+
+// Stats returns the counts so far.
+func (c *Controller) Stats() Stats { return c.stats }
+
+// Uptime is the device's own clock at now in ms (P7.2); 0 without power.
+func (c *Controller) Uptime(now time.Time) uint64 {
+	if !c.powered {
+		return 0
+	}
+	run := now.Sub(c.bootedAt)
+	run += time.Duration(int64(run/time.Microsecond) * int64(c.DriftPPM) / 1000)
+	return uint64((c.UptimeStart + run) / time.Millisecond)
+}
+
+// ArmCut cuts power the next time the device passes step. Unknown steps are an error.
+func (c *Controller) ArmCut(step Step) error {
+	if !slices.Contains(Steps, step) {
+		return fmt.Errorf("no step is called %q", step)
+	}
+	c.cut[step] = true
+	return nil
+}
+
+// DisarmCuts takes back every ArmCut.
+func (c *Controller) DisarmCuts() { clear(c.cut) }
+
+// PowerCut takes the power away: all but flash and body is lost.
+func (c *Controller) PowerCut() {
+	if !c.powered {
+		return
+	}
+	c.stats.Cuts++
+	c.powered, c.connected, c.knownJam = false, false, false
+	c.boot = wire.Boot{}
+	c.out = nil
+	c.beatAt, c.telemetryAt, c.answerAt, c.answeredAt, c.resendAt = time.Time{}, time.Time{}, time.Time{}, time.Time{}, time.Time{}
+	c.resendStep, c.sentUpTo = 0, 0
+}
+
+// pass reports whether the device is still running after step.
+func (c *Controller) pass(step Step) bool {
+	if c.cut[step] {
+		delete(c.cut, step)
+		c.PowerCut()
+	}
+	return c.powered
+}
+
+// write changes flash in one whole write between two steps and reports whether
+// the device still runs. change is not called where power fails first.
+func (c *Controller) write(before, after Step, change func(*Flash)) bool {
+	if !c.pass(before) {
+		return false
+	}
+	change(c.flash)
+	c.flash.Writes++
+	return c.pass(after)
+}
+
+// Connect tells the device that it is connected and subscribed (P8.1).
+func (c *Controller) Connect(now time.Time) []Packet {
+	if !c.powered {
+		return nil
+	}
+	c.connected = true
+	c.emitPresence()
+	c.emitBeat(now)
+	c.emitTelemetry(now)
+	c.sentUpTo = 0
+	c.restartResend(now)
+	return c.take()
+}
+
+// Disconnect tells the device that its connection is gone (P8.4).
+func (c *Controller) Disconnect() {
+	c.connected = false
+	c.resendAt = time.Time{}
+}
+
+// Will is the last will to leave with the broker at connect.
+func (c *Controller) Will() Packet {
+	payload, err := wire.EncodePresence(wire.Presence{Boot: c.boot})
+	if err != nil {
+		c.err = err
+	}
+	return Packet{Topic: wire.PresenceTopic(c.Device), Payload: payload}
+}
+
+// NextWake is when Tick next has something to do; zero: nothing until another
+// method is called.
+func (c *Controller) NextWake() time.Time {
+	var next time.Time
+	if !c.powered || !c.connected {
+		return next
+	}
+	for _, at := range []time.Time{c.beatAt, c.telemetryAt, c.answerAt, c.resendAt} {
+		if !at.IsZero() && (next.IsZero() || at.Before(next)) {
+			next = at
+		}
+	}
+	return next
+}
+
+// Tick does what is due at now: beats, owed answers, telemetry, resends. Early
+// or repeated calls do nothing.
+func (c *Controller) Tick(now time.Time) []Packet {
+	if !c.powered || !c.connected {
+		return nil
+	}
+	due := func(at time.Time) bool { return !at.IsZero() && !now.Before(at) }
+	if due(c.answerAt) {
+		c.answerAt = time.Time{}
+		c.answeredAt = now
+		c.emitBeat(now)
+	}
+	if due(c.beatAt) {
+		c.emitBeat(now)
+	}
+	if due(c.telemetryAt) {
+		c.emitTelemetry(now)
+	}
+	if due(c.resendAt) {
+		c.resend(now)
+	}
+	return c.take()
+}
+
+// CloseByHand pushes the bolt home (P5.1, P5.4). Without power only the body changes.
+func (c *Controller) CloseByHand(now time.Time) []Packet {
+	if !c.lock.shut() || !c.powered {
+		return nil
+	}
+	c.knownJam = false
+	use := c.flash.Outlet.Use
+	if use == nil {
+		c.noteBolt(now, 0)
+		return c.take()
+	}
+	c.journal(now, StepBeforeEnded, StepEnded, wire.Evidence{
+		Kind: wire.EvidenceEnded, Reason: wire.ReasonClosedByHand, CommandSeq: use.Seq, CommandID: use.ID, Order: use.Order,
+	}, func(o *Outlet) { o.Use, o.KnownOpen = nil, false })
+	return c.take()
+}
+
+// ForceOpen tears the bolt open (P5.4). Without power only the body changes.
+func (c *Controller) ForceOpen(now time.Time) []Packet {
+	if !c.lock.force() || !c.powered {
+		return nil
+	}
+	c.knownJam = false
+	c.alarmForced(now)
+	return c.take()
+}
+
+// Tamper opens the housing (P5.5). Without power nobody notices.
+func (c *Controller) Tamper(now time.Time) []Packet {
+	if c.powered && c.hasPlace(placeAlarm) {
+		c.journal(now, StepBeforeAlarm, StepAlarmed, wire.Evidence{Kind: wire.EvidenceAlarm, Reason: wire.ReasonTamper}, func(*Outlet) {})
+	}
+	return c.take()
+}
+
+// SetJammed jams the bolt, or has a mechanic free it, who moves it to see that
+// it runs (P2.6).
+func (c *Controller) SetJammed(jammed bool) {
+	c.lock.Jammed = jammed
+	if !jammed {
+		c.knownJam = false
+	}
+}
+
+// SetBattery sets the charge in percent, at most 100, and tells it at once.
+func (c *Controller) SetBattery(now time.Time, percent uint8) []Packet {
+	c.lock.Battery = min(percent, 100)
+	if c.powered {
+		c.emitTelemetry(now)
+	}
+	return c.take()
+}
+
+// alarmForced journals an opening that nobody asked for, or where there is no
+// place for an alarm at least notes it.
+func (c *Controller) alarmForced(now time.Time) {
+	if !c.hasPlace(placeAlarm) {
+		c.noteBolt(now, 1)
+		return
+	}
+	c.journal(now, StepBeforeAlarm, StepAlarmed, wire.Evidence{Kind: wire.EvidenceAlarm, Reason: wire.ReasonForcedOpen},
+		func(o *Outlet) { o.KnownOpen = true; o.Opens++ })
+}
+
+// noteBolt writes what the sensor shows outside a use, and tells it by a beat (P9.2).
+func (c *Controller) noteBolt(now time.Time, opens uint64) {
+	if c.write(StepBeforeNoted, StepNoted, func(f *Flash) {
+		f.Outlet.KnownOpen = !c.lock.Closed
+		f.Outlet.Opens += opens
+	}) {
+		c.emitBeat(now)
+	}
+}
+
+// emit queues a packet where there is a road for it.
+func (c *Controller) emit(topic string, payload []byte, err error) {
+	if err != nil {
+		c.err = errors.Join(c.err, err)
+		return
+	}
+	if c.connected || c.answering {
+		c.out = append(c.out, Packet{Topic: topic, Payload: payload})
+	}
+}
+
+// take hands the queued packets over.
+func (c *Controller) take() []Packet {
+	out := c.out
+	c.out = nil
+	return out
+}
+
+func (c *Controller) emitPresence() {
+	payload, err := wire.EncodePresence(wire.Presence{Online: true, Boot: c.boot})
+	c.emit(wire.PresenceTopic(c.Device), payload, err)
+}
+
+// emitBeat sends a beat and sets the time of the next (P9.1).
+func (c *Controller) emitBeat(now time.Time) {
+	f := c.flash
+	sealed, err := wire.SealBeat(c.Key, c.Device, wire.Beat{
+		Epoch: f.Epoch, Boot: c.boot, Uptime: c.Uptime(now), Journal: f.Journal, Lowest: f.Lowest(), Highest: f.Highest,
+		Firmware: c.Firmware, Wire: wire.Version,
+		Outlets: []wire.OutletBeat{{Outlet: 1, LastSeq: f.Outlet.LastSeq, Closed: c.lock.Closed, Counters: wire.Counters{Opens: f.Outlet.Opens}}},
+	})
+	c.stats.Beats++
+	c.emit(wire.EvidenceTopic(c.Device), sealed, err)
+	every := time.Duration(c.param(wire.ParamBeatSeconds)) * time.Second
+	c.beatAt = now.Add(every*9/10 + c.jitter(every/5))
+}
+
+// emitTelemetry sends telemetry and sets the time of the next.
+func (c *Controller) emitTelemetry(now time.Time) {
+	battery := c.lock.Battery
+	payload, err := wire.EncodeTelemetry(wire.Telemetry{Uptime: c.Uptime(now), Battery: &battery, Position: c.Position})
+	c.emit(wire.TelemetryTopic(c.Device), payload, err)
+	every := time.Duration(c.param(wire.ParamTelemetrySeconds)) * time.Second
+	c.telemetryAt = now.Add(every/2 + c.jitter(every))
+}
+
+// jitter draws evenly from [0, span).
+func (c *Controller) jitter(span time.Duration) time.Duration {
+	return time.Duration(c.Rand.Int64N(int64(span)))
+}
+
+// random8 draws 8 bytes that are not all zero.
+func (c *Controller) random8() (b [8]byte) {
+	binary.BigEndian.PutUint64(b[:], c.Rand.Uint64()|1)
+	return b
+}
+
+// paramRanges holds default, least and greatest value of each parameter.
+var paramRanges = map[wire.Param][3]int64{
+	wire.ParamBeatSeconds:       {240, 30, 3600},
+	wire.ParamTelemetrySeconds:  {60, 5, 86400},
+	wire.ParamLowBatteryPercent: {10, 0, 50},
+}
+
+func (c *Controller) param(p wire.Param) int64 {
+	if v, ok := c.flash.Params[p]; ok {
+		return v
+	}
+	return paramRanges[p][0]
+}

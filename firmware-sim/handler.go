@@ -1,0 +1,181 @@
+package sim
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+)
+
+// Handler lets a test, or a person, direct the play: hands, power, network. It
+// has no login; never listen with it beyond loopback.
+//
+//	GET  /devices                   every device's state
+//	GET  /devices/{id}              what the device and its body really are and did
+//	POST /devices/{id}/close        push the bolt home
+//	POST /devices/{id}/open         {"how": "force" | "tamper"}
+//	POST /devices/{id}/power        {"do": "cut" | "restore", "at": step}
+//	POST /devices/{id}/network      NetworkOrder
+//	POST /devices/{id}/battery      {"percent": 0 to 100}
+//	POST /devices/{id}/jam          {"jammed": true | false}
+//
+// A cut with "at" is armed for the next time that the device passes that Step.
+// POSTs answer with the state after them. Errors are RFC 9457 problems.
+func (f *Fleet) Handler() http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /devices", func(w http.ResponseWriter, r *http.Request) {
+		states := make([]DeviceState, 0, len(f.ids))
+		for _, id := range f.ids {
+			s, err := f.devices[id].State(r.Context())
+			if err != nil {
+				problem(w, err)
+				return
+			}
+			states = append(states, s)
+		}
+		respond(w, states)
+	})
+	mux.HandleFunc("GET /devices/{id}", f.direct(func(context.Context, *Device, []byte) error { return nil }))
+	mux.HandleFunc("POST /devices/{id}/close", f.direct(func(ctx context.Context, d *Device, _ []byte) error { return d.CloseByHand(ctx) }))
+	mux.HandleFunc("POST /devices/{id}/open", f.direct(func(ctx context.Context, d *Device, body []byte) error {
+		var in struct {
+			How string `json:"how"`
+		}
+		if err := parse(body, &in); err != nil {
+			return err
+		}
+		switch in.How {
+		case "force":
+			return d.ForceOpen(ctx)
+		case "tamper":
+			return d.Tamper(ctx)
+		}
+		return fmt.Errorf("%w: how is %q, want force or tamper", errDirection, in.How)
+	}))
+	mux.HandleFunc("POST /devices/{id}/power", f.direct(func(ctx context.Context, d *Device, body []byte) error {
+		var in struct {
+			Do string `json:"do"`
+			At Step   `json:"at"`
+		}
+		if err := parse(body, &in); err != nil {
+			return err
+		}
+		switch {
+		case in.Do == "cut":
+			return refused(d.CutPower(ctx, in.At))
+		case in.Do == "restore" && in.At == "":
+			return d.RestorePower(ctx)
+		}
+		return fmt.Errorf("%w: do is %q, want cut (at a step, or now) or restore", errDirection, in.Do)
+	}))
+	mux.HandleFunc("POST /devices/{id}/network", f.direct(func(ctx context.Context, d *Device, body []byte) error {
+		var in NetworkOrder
+		if err := parse(body, &in); err != nil {
+			return err
+		}
+		return refused(d.OrderNetwork(ctx, in))
+	}))
+	mux.HandleFunc("POST /devices/{id}/battery", f.direct(func(ctx context.Context, d *Device, body []byte) error {
+		var in struct {
+			Percent *uint8 `json:"percent"`
+		}
+		if err := parse(body, &in); err != nil {
+			return err
+		}
+		if in.Percent == nil || *in.Percent > 100 {
+			return fmt.Errorf("%w: percent must be 0 to 100", errDirection)
+		}
+		return d.SetBattery(ctx, *in.Percent)
+	}))
+	mux.HandleFunc("POST /devices/{id}/jam", f.direct(func(ctx context.Context, d *Device, body []byte) error {
+		var in struct {
+			Jammed *bool `json:"jammed"`
+		}
+		if err := parse(body, &in); err != nil {
+			return err
+		}
+		if in.Jammed == nil {
+			return fmt.Errorf("%w: jammed must be true or false", errDirection)
+		}
+		return d.SetJammed(ctx, *in.Jammed)
+	}))
+	return mux
+}
+
+var (
+	errDirection = errors.New("bad stage direction")
+	errNoDevice  = errors.New("no such device")
+)
+
+// refused marks an error about the direction itself as the director's fault.
+func refused(err error) error {
+	if err == nil || errors.Is(err, ErrStopped) || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+		return err
+	}
+	return fmt.Errorf("%w: %w", errDirection, err)
+}
+
+// direct finds the device, acts and answers with its state.
+func (f *Fleet) direct(act func(context.Context, *Device, []byte) error) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		d := f.devices[r.PathValue("id")]
+		if d == nil {
+			problem(w, fmt.Errorf("%w: %q", errNoDevice, r.PathValue("id")))
+			return
+		}
+		body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, 4096))
+		if err != nil {
+			problem(w, fmt.Errorf("%w: %w", errDirection, err))
+			return
+		}
+		if err := act(r.Context(), d, body); err != nil {
+			problem(w, err)
+			return
+		}
+		s, err := d.State(r.Context())
+		if err != nil {
+			problem(w, err)
+			return
+		}
+		respond(w, s)
+	}
+}
+
+func parse(body []byte, into any) error {
+	if err := json.Unmarshal(body, into); err != nil {
+		return fmt.Errorf("%w: %w", errDirection, err)
+	}
+	return nil
+}
+
+func respond(w http.ResponseWriter, v any) {
+	w.Header().Set("Content-Type", "application/json")
+	body, err := json.Marshal(v)
+	if err != nil {
+		problem(w, err)
+		return
+	}
+	_, _ = w.Write(body) // a client that left needs no answer
+}
+
+// problem answers with an RFC 9457 problem.
+func problem(w http.ResponseWriter, err error) {
+	status, code := http.StatusInternalServerError, "internal"
+	switch {
+	case errors.Is(err, errNoDevice):
+		status, code = http.StatusNotFound, "device_unknown"
+	case errors.Is(err, errDirection):
+		status, code = http.StatusBadRequest, "direction_bad"
+	case errors.Is(err, ErrStopped):
+		status, code = http.StatusServiceUnavailable, "device_stopped"
+	}
+	body, marshalErr := json.Marshal(map[string]any{"title": http.StatusText(status), "status": status, "code": code, "detail": err.Error()})
+	if marshalErr != nil {
+		body = []byte(`{"title":"Internal Server Error","status":500,"code":"internal"}`)
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(status)
+	_, _ = w.Write(body)
+}

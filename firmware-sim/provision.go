@@ -1,0 +1,80 @@
+package sim
+
+import (
+	"crypto/ed25519"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+
+	"github.com/unlatch/unlatch/device/wire"
+)
+
+// Provision is a device's provisioning file, as the server writes it
+// (docs/protocol.md, section 2).
+type Provision struct {
+	Device string `json:"device"`
+	Kind   string `json:"kind"` // "lock"
+	Epoch  uint32 `json:"epoch"`
+	// Key is the 32-byte Ed25519 seed, base64 in JSON.
+	Key          []byte `json:"device_key"`
+	MQTTPassword string `json:"mqtt_password"`
+	// Broker is a URL: mqtt, tcp, mqtts, ssl or tls.
+	Broker string `json:"broker"`
+	// ServerKeys are Ed25519 public keys, one or two, base64 in JSON.
+	ServerKeys [][]byte `json:"server_keys"`
+	// Lat and Lng are degrees WGS-84; both 0: unknown.
+	Lat float64 `json:"lat,omitempty"`
+	Lng float64 `json:"lng,omitempty"`
+}
+
+// ReadProvision reads and checks one provisioning file.
+func ReadProvision(r io.Reader) (Provision, error) {
+	var p Provision
+	if err := json.NewDecoder(r).Decode(&p); err != nil {
+		return Provision{}, fmt.Errorf("read provisioning file: %w", err)
+	}
+	return p, p.check()
+}
+
+func (p *Provision) check() error {
+	if !wire.ValidDevice(p.Device) {
+		return fmt.Errorf("provisioning file: device id %q is not 1 to 24 of [A-Za-z0-9_-]", p.Device)
+	}
+	wrap := func(err error) error { return fmt.Errorf("provisioning file of %s: %w", p.Device, err) }
+	if p.Kind != "lock" {
+		return wrap(fmt.Errorf("kind %q cannot be simulated, only lock", p.Kind))
+	}
+	if len(p.Key) != ed25519.SeedSize {
+		return wrap(fmt.Errorf("device_key has %d bytes, want %d", len(p.Key), ed25519.SeedSize))
+	}
+	if len(p.ServerKeys) == 0 || len(p.ServerKeys) > 2 {
+		return wrap(fmt.Errorf("%d server_keys, want one or two", len(p.ServerKeys)))
+	}
+	for _, key := range p.ServerKeys {
+		if len(key) != ed25519.PublicKeySize {
+			return wrap(fmt.Errorf("a server key of %d bytes, want %d", len(key), ed25519.PublicKeySize))
+		}
+	}
+	if math.Abs(p.Lat) > 90 || math.Abs(p.Lng) > 180 {
+		return wrap(errors.New("lat and lng are outside the globe"))
+	}
+	return nil
+}
+
+// Config is the controller's share of the file.
+func (p *Provision) Config() Config {
+	c := Config{
+		Device: p.Device,
+		Epoch:  p.Epoch,
+		Key:    wire.NewSigner(ed25519.NewKeyFromSeed(p.Key)),
+	}
+	for _, key := range p.ServerKeys {
+		c.ServerKeys = append(c.ServerKeys, key)
+	}
+	if p.Lat != 0 || p.Lng != 0 {
+		c.Position = &wire.Position{Lat: int32(math.Round(p.Lat * 1e6)), Lng: int32(math.Round(p.Lng * 1e6))}
+	}
+	return c
+}

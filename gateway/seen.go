@@ -1,0 +1,102 @@
+package gateway
+
+import (
+	"context"
+	"encoding/json"
+	"sync"
+	"time"
+
+	"github.com/unlatch/unlatch/device"
+	"github.com/unlatch/unlatch/device/wire"
+)
+
+// LastStore keeps one JSON document per device for every replica to read; it may
+// lose everything at any time.
+type LastStore interface {
+	SetLast(ctx context.Context, device string, document []byte) error
+	Last(ctx context.Context, device string) ([]byte, error)
+}
+
+// LastSeen is the unsigned, droppable part: battery, position, presence. It
+// implements Seen and order.LastKnown. Nothing in it is ever billed.
+type LastSeen struct {
+	Store LastStore
+
+	mu   sync.Mutex
+	here map[device.ID]seenState
+}
+
+type seenState struct {
+	Battery *int      `json:"battery,omitempty"` // percent
+	Lat     *float64  `json:"lat,omitempty"`     // WGS-84 degrees
+	Lng     *float64  `json:"lng,omitempty"`
+	Online  *bool     `json:"online,omitempty"`
+	At      time.Time `json:"at"`
+}
+
+// lastTimeout bounds a look at another replica's news.
+const lastTimeout = 200 * time.Millisecond
+
+// Telemetry notes what a device says without signing it.
+func (l *LastSeen) Telemetry(id device.ID, t wire.Telemetry) {
+	l.update(id, func(s *seenState) {
+		if t.Battery != nil {
+			percent := int(*t.Battery)
+			s.Battery = &percent
+		}
+		if p := t.Position; p != nil {
+			lat, lng := float64(p.Lat)/1e6, float64(p.Lng)/1e6
+			s.Lat, s.Lng = &lat, &lng
+		}
+	})
+}
+
+// Presence notes a birth or a last will.
+func (l *LastSeen) Presence(id device.ID, p wire.Presence) {
+	l.update(id, func(s *seenState) { s.Online = &p.Online })
+}
+
+func (l *LastSeen) update(id device.ID, change func(*seenState)) {
+	s := l.read(id)
+	change(&s)
+	s.At = time.Now().UTC()
+	l.mu.Lock()
+	if l.here == nil || len(l.here) > 200_000 {
+		l.here = map[device.ID]seenState{}
+	}
+	l.here[id] = s
+	l.mu.Unlock()
+	if document, err := json.Marshal(s); err == nil && l.Store != nil {
+		ctx, cancel := context.WithTimeout(context.Background(), lastTimeout)
+		defer cancel()
+		_ = l.Store.SetLast(ctx, string(id), document) // display only: the next one will do
+	}
+}
+
+// read prefers what was heard here within the last minute to what NATS keeps.
+func (l *LastSeen) read(id device.ID) seenState {
+	l.mu.Lock()
+	s, ok := l.here[id]
+	l.mu.Unlock()
+	if ok && time.Since(s.At) < time.Minute || l.Store == nil {
+		return s
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), lastTimeout)
+	defer cancel()
+	if document, err := l.Store.Last(ctx, string(id)); err == nil {
+		var other seenState
+		if json.Unmarshal(document, &other) == nil && other.At.After(s.At) {
+			return other
+		}
+	}
+	return s
+}
+
+// Battery implements order.LastKnown.
+func (l *LastSeen) Battery(id device.ID) (percent int, ok bool) {
+	s := l.read(id)
+	if s.Battery == nil {
+		return 0, false
+	}
+	return *s.Battery, true
+}
