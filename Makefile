@@ -1,0 +1,41 @@
+# make demo    try it        make test   everything, set-up included
+# make check   the fast one  make build  bin/unlatch
+GO ?= go
+export GOFLAGS ?=
+PACKAGES := $(shell $(GO) list ./... 2>/dev/null)
+TOOLS := $(CURDIR)/bin/tools
+
+.PHONY: demo build test check setup fmt generate clean
+
+build:
+	CGO_ENABLED=0 $(GO) build -trimpath -o bin/unlatch ./cmd/unlatch
+
+demo: setup build
+	./bin/unlatch demo $(ARGS)
+
+# What the tests and the demo need besides Go: Postgres' server programs. The
+# default cluster of Debian's package is not wanted.
+setup:
+	@./deploy/setup.sh
+
+# The race detector needs cgo; everything else is built without.
+test: setup
+	$(GO) vet ./...
+	CGO_ENABLED=1 $(GO) test -race -shuffle=on -timeout 15m ./...
+
+check:
+	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { gofmt -l $$(git ls-files '*.go'); echo 'run: make fmt'; exit 1; }
+	$(GO) vet ./...
+	$(GO) run honnef.co/go/tools/cmd/staticcheck@v0.8.0 ./...
+	$(GO) test ./internal/testkit/architecture ./api -run 'TestArrows|TestOpenAPI' 
+
+fmt:
+	gofmt -w $$(git ls-files '*.go')
+
+# Files that are made from the code and checked in.
+generate:
+	$(GO) run ./cmd/unlatch openapi > api/openapi.json
+	$(GO) test ./order -run TestDiagram -update
+
+clean:
+	rm -rf bin

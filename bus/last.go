@@ -1,0 +1,113 @@
+package bus
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+const (
+	lastBucket = "last"
+	// lastBytes bounds all last states together; 100,000 devices with 500 bytes
+	// each need half.
+	lastBytes = 128 << 20
+	// lastPatience bounds one read or write; a display does not wait longer.
+	lastPatience = 3 * time.Second
+)
+
+// SetLast keeps a device's last known state, a JSON document of ours, for whoever
+// shows devices. It lives in the memory of NATS and is gone after a wipe or
+// restart, until the device speaks again.
+//
+// Errors: ErrBadSubject, ErrNotConnected, or NATS' own; all may be ignored.
+func (c *Conn) SetLast(ctx context.Context, device string, json []byte) error {
+	if !validID(device, maxID) {
+		return fmt.Errorf("keep last state: %w: device %q", ErrBadSubject, device)
+	}
+	err := c.withBucket(ctx, func(ctx context.Context, kv jetstream.KeyValue) error {
+		_, err := kv.Put(ctx, device, json)
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("keep last state of %s: %w", device, err)
+	}
+	return nil
+}
+
+// Last gives what SetLast kept. Another replica's SetLast may show a moment later.
+//
+// Errors: ErrNotKnown, ErrBadSubject, ErrNotConnected, or NATS' own.
+func (c *Conn) Last(ctx context.Context, device string) ([]byte, error) {
+	if !validID(device, maxID) {
+		return nil, fmt.Errorf("read last state: %w: device %q", ErrBadSubject, device)
+	}
+	var value []byte
+	err := c.withBucket(ctx, func(ctx context.Context, kv jetstream.KeyValue) error {
+		entry, err := kv.Get(ctx, device)
+		if errors.Is(err, jetstream.ErrKeyNotFound) {
+			return ErrNotKnown
+		}
+		if err == nil {
+			value = entry.Value()
+		}
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("read last state of %s: %w", device, err)
+	}
+	return value, nil
+}
+
+// withBucket runs the operation, and once more with a bucket made anew when it
+// failed: the usual reason is that NATS was wiped.
+func (c *Conn) withBucket(ctx context.Context, do func(context.Context, jetstream.KeyValue) error) error {
+	ctx, cancel := context.WithTimeout(ctx, lastPatience)
+	defer cancel()
+	kv, err := c.bucket(ctx, nil)
+	if err != nil {
+		return err
+	}
+	if err = do(ctx, kv); err == nil || errors.Is(err, ErrNotKnown) || ctx.Err() != nil {
+		return err
+	}
+	if kv, err = c.bucket(ctx, kv); err != nil {
+		return err
+	}
+	return do(ctx, kv)
+}
+
+// bucket gives the bucket, made if need be. A bucket that failed is replaced,
+// unless another caller has replaced it already.
+func (c *Conn) bucket(ctx context.Context, failed jetstream.KeyValue) (jetstream.KeyValue, error) {
+	c.mu.RLock()
+	nc := c.nc
+	c.mu.RUnlock()
+	if nc == nil || !nc.IsConnected() {
+		return nil, ErrNotConnected
+	}
+	c.lastMu.Lock()
+	defer c.lastMu.Unlock()
+	if c.last != nil && c.last != failed {
+		return c.last, nil
+	}
+	js, err := jetstream.New(nc)
+	if err != nil {
+		return nil, err
+	}
+	kv, err := js.CreateOrUpdateKeyValue(ctx, jetstream.KeyValueConfig{
+		Bucket:      lastBucket,
+		Description: "last known state per device; may be deleted",
+		History:     1,
+		MaxBytes:    lastBytes,
+		Storage:     jetstream.MemoryStorage,
+		Replicas:    max(1, c.cfg.Replicas),
+	})
+	if err != nil {
+		return nil, fmt.Errorf("make bucket %s: %w", lastBucket, err)
+	}
+	c.last = kv
+	return kv, nil
+}
