@@ -68,6 +68,15 @@ func addStaff(ctx context.Context, tx pgx.Tx, s order.Staff, key order.APIKey, k
 	return domainError(tx.SendBatch(ctx, b).Close())
 }
 
+// StaffList lists all members by name.
+func (db *DB) StaffList(ctx context.Context) ([]order.Staff, error) {
+	rows, err := db.pool.Query(ctx, `SELECT id::text, name, role FROM staff ORDER BY name`)
+	if err != nil {
+		return nil, fmt.Errorf("list staff: %w", err)
+	}
+	return pgx.CollectRows(rows, pgx.RowToStructByPos[order.Staff])
+}
+
 // StaffByKey returns whose key it is, with the key's role; order.ErrNotFound when
 // it is unknown or revoked or its owner disabled.
 func (db *DB) StaffByKey(ctx context.Context, hash [32]byte) (order.Staff, error) {

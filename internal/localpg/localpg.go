@@ -173,12 +173,28 @@ func start(ctx context.Context, cfg Config, folders []string) (_ *Cluster, err e
 
 // URL is the connection string of a database in this cluster, for pgx or libpq.
 // It stays the same over restarts of the same folder. The database need not exist.
-func (c *Cluster) URL(database string) string {
+func (c *Cluster) URL(database string) string { return address(c.socket, database) }
+
+// Address is the URL of a database in the cluster that another process runs in a
+// folder, for tools that work beside it: Start says ErrInUse there. Nothing says
+// that the cluster still runs.
+func Address(dir, database string) (string, error) {
+	dir, err := filepath.Abs(dir)
+	if err == nil {
+		dir, err = filepath.EvalSymlinks(dir)
+	}
+	if err != nil {
+		return "", err
+	}
+	return address(socketFolder(filepath.Join(dir, "data")), database), nil
+}
+
+func address(socket, database string) string {
 	u := url.URL{
 		Scheme:   "postgres",
 		User:     url.User(Owner),
 		Path:     "/" + database,
-		RawQuery: url.Values{"host": {c.socket}, "port": {socketPort}}.Encode(),
+		RawQuery: url.Values{"host": {socket}, "port": {socketPort}}.Encode(),
 	}
 	return u.String()
 }

@@ -94,7 +94,9 @@ func topUp(t *testing.T, s order.Store, key string, amount billing.Fen) {
 	t.Helper()
 	act(t, s, order.UseCase[order.Placed](order.Money{Rider: Rider.ID, Amount: amount, Key: order.KeyRef{Principal: "staff:1", Key: key},
 		Route: "topup", Staff: order.Audit{Staff: "1", Act: "topup", Reason: "test"},
-		Answer: func(order.Snapshot, billing.Account, *order.Order) (int, []byte, error) { return 200, []byte("{}"), nil }}))
+		Answer: func(order.Snapshot, billing.Account, *order.Order) (int, []byte, error) {
+			return 200, []byte("{}"), nil
+		}}))
 }
 
 func placing(id device.ID, ticket, key string) order.Place {

@@ -1,0 +1,282 @@
+package api
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"net/http"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"github.com/unlatch/unlatch/device"
+	"github.com/unlatch/unlatch/order"
+	"github.com/unlatch/unlatch/qr"
+)
+
+// maxBody is the largest request body, in bytes.
+const maxBody = 16 << 10
+
+// Login asks the login provider who a rider is.
+type Login interface {
+	// Exchange turns a login code into an identity, which is stable for a person
+	// and never shown. ErrLoginCode, ErrLoginBusy, ErrLoginRefused.
+	Exchange(ctx context.Context, loginCode string) (identity string, err error)
+}
+
+// Watcher wakes who waits for an order.
+type Watcher interface {
+	// Watch hears the updates of a subject, which is that of an order.Update
+	// ("order.{id}"). The channel may drop what was superseded; cancel ends it.
+	Watch(subject string) (updates <-chan []byte, cancel func())
+}
+
+// ProvisionRequest asks to make a device known, or to give it new keys.
+type ProvisionRequest struct {
+	Device  device.ID
+	Kind    device.Kind
+	Venue   string
+	Outlets int
+	Staff   order.Audit // who and why, for order.Provision
+}
+
+// Config names the API's parts. Orders, Store, Login, Minter, Provision and
+// Domain are required.
+type Config struct {
+	Orders  *order.Service
+	Store   Store
+	Login   Login
+	Minter  *qr.Minter
+	Watcher Watcher         // nil: who waits hears of a move at the next re-read
+	Battery order.LastKnown // nil: no battery is shown
+	// Provision makes keys, runs order.Service.Provision and returns what is given
+	// to the device, exactly once; it is shown as it marshals to JSON.
+	Provision func(context.Context, ProvisionRequest) (file any, err error)
+	// Ready holds a check per part of the process, by the part's name.
+	Ready map[string]func(context.Context) error
+
+	Domain      string        // host, with a port if need be, printed in codes
+	Scheme      string        // of links to this installation; "https"
+	DisplayName string        // the operator's name; "unlatch"
+	TokenLife   time.Duration // of a rider's login; 30 days
+	WaitMax     time.Duration // of a long poll; 25 s
+	Limits      Limits
+	// TrustProxy takes a source's address from the last entry of X-Forwarded-For.
+	// Set it behind a proxy that appends to that header, and only there.
+	TrustProxy bool
+	Log        *slog.Logger
+}
+
+func (c Config) withDefaults() Config {
+	if c.Scheme == "" {
+		c.Scheme = "https"
+	}
+	if c.DisplayName == "" {
+		c.DisplayName = "unlatch"
+	}
+	if c.TokenLife == 0 {
+		c.TokenLife = 30 * 24 * time.Hour
+	}
+	if c.WaitMax == 0 {
+		c.WaitMax = 25 * time.Second
+	}
+	if c.Log == nil {
+		c.Log = slog.New(slog.DiscardHandler)
+	}
+	c.Limits = c.Limits.withDefaults()
+	return c
+}
+
+// API answers HTTP. Besides waits, limits and counts it holds no state; any
+// number of replicas may run.
+type API struct {
+	Config
+	document *huma.OpenAPI
+	handler  http.Handler
+	waits    *waits
+	fleet    *fleet
+
+	riders  *buckets // by rider
+	codes   *buckets // by code
+	sources *buckets // by source address
+
+	refusalsMu sync.Mutex
+	refusals   map[string]int64
+}
+
+// New checks the parts and starts nothing.
+func New(c Config) (*API, error) {
+	switch {
+	case c.Orders == nil || c.Store == nil || c.Login == nil || c.Minter == nil || c.Provision == nil:
+		return nil, errors.New("api.New: Orders, Store, Login, Minter and Provision are required")
+	case c.Domain == "":
+		return nil, errors.New("api.New: Domain is required: it is the host printed in codes")
+	case c.Scheme != "" && c.Scheme != "https" && c.Scheme != "http":
+		return nil, fmt.Errorf("api.New: Scheme is %q, want https or http", c.Scheme)
+	}
+	c = c.withDefaults()
+	speakProblems()
+	a := &API{
+		Config:   c,
+		document: newDocument(c.DisplayName),
+		waits:    newWaits(c.Limits.WaitsPerRider),
+		fleet:    &fleet{store: c.Store},
+		riders:   newBuckets(c.Limits.Rider, c.Limits.Kept),
+		codes:    newBuckets(c.Limits.Code, c.Limits.Kept),
+		sources:  newBuckets(c.Limits.Source, c.Limits.Kept),
+		refusals: map[string]int64{},
+	}
+	a.handler = a.routes()
+	a.finishDocument()
+	return a, nil
+}
+
+// Handler serves everything but metrics. A server's WriteTimeout has to be above
+// WaitMax; streams set their own deadlines.
+func (a *API) Handler() http.Handler { return a.handler }
+
+// reread is how often waited orders are read again, for updates that were lost.
+const reread = 2 * time.Second
+
+// Run reads all waited orders again every two seconds, in one statement, until
+// ctx ends. It then answers every wait, and those that come later at once, so
+// that a server may shut down without cutting anybody off.
+func (a *API) Run(ctx context.Context) error {
+	defer a.waits.drain()
+	tick := time.NewTicker(reread)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+		ids := a.waits.ids()
+		if len(ids) == 0 {
+			continue
+		}
+		orders, err := a.Store.OrdersByID(ctx, ids)
+		if err != nil {
+			if ctx.Err() == nil {
+				a.Log.Error("cannot read waited orders again", "err", err)
+			}
+			continue
+		}
+		for _, o := range orders {
+			a.waits.offer(o)
+		}
+	}
+}
+
+// OpenAPI returns the OpenAPI 3.1 document, indented; the same binary gives the
+// same bytes.
+func (a *API) OpenAPI() ([]byte, error) {
+	raw, err := json.Marshal(a.document)
+	if err != nil {
+		return nil, fmt.Errorf("write the OpenAPI document: %w", err)
+	}
+	var b bytes.Buffer
+	if err := json.Indent(&b, raw, "", "  "); err != nil {
+		return nil, fmt.Errorf("indent the OpenAPI document: %w", err)
+	}
+	b.WriteByte('\n')
+	return b.Bytes(), nil
+}
+
+// Refusals returns how many problems were answered since the start, by code.
+func (a *API) Refusals() map[string]int64 {
+	a.refusalsMu.Lock()
+	defer a.refusalsMu.Unlock()
+	return maps.Clone(a.refusals)
+}
+
+func (a *API) countRefusal(code string) {
+	a.refusalsMu.Lock()
+	a.refusals[code]++
+	a.refusalsMu.Unlock()
+}
+
+// register adds an operation whose errors go through the table of problems.
+func register[I, O any](a *API, h huma.API, op huma.Operation, handle func(context.Context, *I) (*O, error)) {
+	op.MaxBodyBytes = maxBody + 1 // huma refuses a body that reaches its limit
+	huma.Register(h, op, func(ctx context.Context, in *I) (*O, error) {
+		out, err := handle(ctx, in)
+		if err != nil {
+			return nil, a.problem(ctx, op.OperationID, err)
+		}
+		return out, nil
+	})
+}
+
+// humaConfig is the same for both muxes: one document, JSON alone, nothing that
+// huma would serve by itself.
+func (a *API) humaConfig() huma.Config {
+	format := huma.Format{Marshal: huma.DefaultJSONFormat.Marshal, Unmarshal: unmarshal}
+	return huma.Config{
+		OpenAPI:                      a.document,
+		Formats:                      map[string]huma.Format{"application/json": format, "json": format},
+		DefaultFormat:                "application/json",
+		RejectUnknownQueryParameters: true,
+		Transformers: []huma.Transformer{func(_ huma.Context, _ string, v any) (any, error) {
+			if p, ok := v.(*Problem); ok { // huma's own refusals pass nowhere else
+				a.countRefusal(p.Code)
+			}
+			return v, nil
+		}},
+	}
+}
+
+// unmarshal is json.Unmarshal that also refuses the character U+0000, which no
+// text of Postgres can hold. huma unmarshals each body into an any first.
+func unmarshal(data []byte, v any) error {
+	if err := json.Unmarshal(data, v); err != nil {
+		return err
+	}
+	if parsed, ok := v.(*any); ok && hasNUL(*parsed) {
+		return errors.New(`strings must not hold \u0000`)
+	}
+	return nil
+}
+
+func hasNUL(v any) bool {
+	switch v := v.(type) {
+	case string:
+		return strings.ContainsRune(v, 0)
+	case []any:
+		for _, e := range v {
+			if hasNUL(e) {
+				return true
+			}
+		}
+	case map[string]any:
+		for _, e := range v {
+			if hasNUL(e) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// each maps a list; the result is never nil, so that it shows as [] in JSON.
+func each[A, B any](in []A, f func(A) B) []B {
+	out := make([]B, 0, len(in))
+	for _, v := range in {
+		out = append(out, f(v))
+	}
+	return out
+}
+
+// optionalTime is nil for the zero time.
+func optionalTime(t time.Time) *time.Time {
+	if t.IsZero() {
+		return nil
+	}
+	return &t
+}

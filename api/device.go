@@ -1,0 +1,232 @@
+package api
+
+import (
+	"context"
+	"encoding/hex"
+	"net/http"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"github.com/unlatch/unlatch/device"
+	"github.com/unlatch/unlatch/order"
+)
+
+func (a *API) deviceRoutes(h huma.API) {
+	register(a, h, forStaff("list-devices", http.MethodGet, "/v1/operator/devices", "Devices by id"), a.listDevices)
+	register(a, h, forStaff("get-device", http.MethodGet, "/v1/operator/devices/{id}",
+		"A device with its newest commands and evidence"), a.getDevice)
+	op := forStaff("provision-devices", http.MethodPost, "/v1/operator/devices", "Make devices known, or give them new keys")
+	op.Description += " Each file is shown once and belongs on its device. A known device gets a new epoch, which" +
+		" frees outlets that wait for an earlier one's word."
+	register(a, h, op, a.provisionDevices)
+	register(a, h, forStaff("set-service", http.MethodPost, "/v1/operator/devices/{id}/service",
+		"Take a device out of service, back in, or retire it"), a.setService)
+	op = forStaff("command-device", http.MethodPost, "/v1/operator/devices/{id}/commands", "Ring, probe or stop an outlet")
+	op.DefaultStatus = http.StatusAccepted
+	register(a, h, op, a.commandDevice)
+}
+
+// Device is a device as staff see it.
+type Device struct {
+	ID            string     `json:"id"`
+	Kind          string     `json:"kind" enum:"lock,pump"`
+	Venue         string     `json:"venue"`
+	Epoch         int64      `json:"epoch" doc:"How often it was provisioned"`
+	Service       string     `json:"service" enum:"in_service,maintenance,out_of_service,retired"`
+	ServiceReason string     `json:"service_reason,omitempty"`
+	HeardAt       *time.Time `json:"heard_at,omitempty"`
+	Firmware      string     `json:"firmware,omitempty"`
+	Lat           *float64   `json:"lat,omitempty" doc:"WGS-84"`
+	Lng           *float64   `json:"lng,omitempty"`
+	Battery       *int       `json:"battery,omitempty" doc:"Percent, as last told"`
+	Outlets       []Outlet   `json:"outlets"`
+}
+
+// Outlet is an outlet as staff see it.
+type Outlet struct {
+	N            int    `json:"outlet"`
+	Availability string `json:"availability"`
+	Order        string `json:"order,omitempty" doc:"The live one"`
+	Block        string `json:"block,omitempty" doc:"unproven or await_closed: it waits for its device's word"`
+	Closed       *bool  `json:"closed,omitempty" doc:"As the device last stated"`
+	Opens        uint64 `json:"opens" doc:"As counted by the device"`
+}
+
+// DevicePage is one page of devices.
+type DevicePage struct {
+	Devices    []Device `json:"devices"`
+	NextCursor string   `json:"next_cursor,omitempty"`
+}
+
+// DeviceDetail is a device with what went to it and what it said, newest first.
+type DeviceDetail struct {
+	Device
+	Commands []Command  `json:"commands"`
+	Evidence []Evidence `json:"evidence"`
+	Codes    []Code     `json:"codes"`
+}
+
+// Command is a signed instruction.
+type Command struct {
+	ID        string     `json:"id"`
+	Kind      string     `json:"kind"`
+	Outlet    int        `json:"outlet"`
+	Epoch     int64      `json:"epoch"`
+	Seq       uint64     `json:"seq"`
+	Order     string     `json:"order,omitempty"`
+	State     string     `json:"state"`
+	Deadline  *time.Time `json:"deadline,omitempty"`
+	CreatedAt time.Time  `json:"created_at"`
+	DoneAt    *time.Time `json:"done_at,omitempty"`
+}
+
+// Evidence is a signed statement.
+type Evidence struct {
+	Epoch    int64     `json:"epoch"`
+	Journal  string    `json:"journal"`
+	Seq      uint64    `json:"seq"`
+	Kind     string    `json:"kind"`
+	Outlet   int       `json:"outlet"`
+	Command  string    `json:"command,omitempty"`
+	Order    string    `json:"order,omitempty"`
+	Closed   bool      `json:"closed"`
+	Reason   string    `json:"reason,omitempty"`
+	Status   string    `json:"status"`
+	Uptime   uint64    `json:"uptime_ms"`
+	Received time.Time `json:"received_at"`
+}
+
+func (a *API) deviceOf(row order.DeviceRow) Device {
+	d, now := row.Device, time.Now()
+	return Device{ID: string(d.ID), Kind: string(d.Kind), Venue: d.Venue, Epoch: int64(d.Epoch), Service: string(d.Service),
+		ServiceReason: d.ServiceReason, HeardAt: optionalTime(d.HeardAt), Firmware: d.Firmware, Lat: row.Lat, Lng: row.Lng,
+		Battery: a.battery(d.ID), Outlets: each(row.Outlets, func(o device.Outlet) Outlet {
+			v := Outlet{N: int(o.N), Availability: string(d.Availability(o, false, now)), Order: o.Order,
+				Block: string(o.Block), Opens: o.Opens}
+			if o.Stated.Known {
+				v.Closed = &o.Stated.Closed
+			}
+			return v
+		})}
+}
+
+func commandOf(c device.Command) Command {
+	return Command{ID: c.ID, Kind: string(c.Kind), Outlet: int(c.Outlet), Epoch: int64(c.Epoch), Seq: c.Seq, Order: c.Order,
+		State: string(c.State), Deadline: optionalTime(c.Deadline), CreatedAt: c.CreatedAt, DoneAt: optionalTime(c.DoneAt)}
+}
+
+func evidenceOf(e device.Evidence) Evidence {
+	return Evidence{Epoch: int64(e.Epoch), Journal: hex.EncodeToString(e.Journal[:]), Seq: e.Seq, Kind: string(e.Kind),
+		Outlet: int(e.Outlet), Command: e.CommandID, Order: e.Order, Closed: e.Closed, Reason: e.Reason,
+		Status: string(e.Status), Uptime: e.Uptime, Received: e.Received}
+}
+
+type listDevicesInput struct {
+	PageQuery
+	Venue string `query:"venue" pattern:"^[A-Za-z0-9_-]{1,32}$"`
+}
+
+type devicePageOutput struct{ Body DevicePage }
+
+func (a *API) listDevices(ctx context.Context, in *listDevicesInput) (*devicePageOutput, error) {
+	after, err := in.after()
+	if err != nil {
+		return nil, err
+	}
+	rows, err := a.Store.Devices(ctx, "", in.Venue, device.ID(after), in.Limit+1)
+	if err != nil {
+		return nil, err
+	}
+	rows, next := cut(rows, in.Limit, func(r order.DeviceRow) string { return string(r.Device.ID) })
+	return &devicePageOutput{DevicePage{Devices: each(rows, a.deviceOf), NextCursor: next}}, nil
+}
+
+type devicePath struct {
+	ID string `path:"id" pattern:"^[A-Za-z0-9_-]{1,24}$"`
+}
+
+type deviceDetailOutput struct{ Body DeviceDetail }
+
+// deviceNewest is how many commands and pieces of evidence a device shows.
+const deviceNewest = 20
+
+func (a *API) getDevice(ctx context.Context, in *devicePath) (*deviceDetailOutput, error) {
+	id := device.ID(in.ID)
+	rows, err := a.Store.Devices(ctx, id, "", "", 1)
+	if err != nil {
+		return nil, err
+	}
+	if len(rows) == 0 {
+		return nil, errDeviceUnknown
+	}
+	commands, err := a.Store.CommandsOf(ctx, id, deviceNewest)
+	if err != nil {
+		return nil, err
+	}
+	evidence, err := a.Store.EvidenceOf(ctx, id, deviceNewest)
+	if err != nil {
+		return nil, err
+	}
+	codes, err := a.Store.Codes(ctx, id, codesMost)
+	if err != nil {
+		return nil, err
+	}
+	return &deviceDetailOutput{DeviceDetail{Device: a.deviceOf(rows[0]), Commands: each(commands, commandOf),
+		Evidence: each(evidence, evidenceOf), Codes: each(codes, a.codeOf)}}, nil
+}
+
+// ServiceBody is the switch of a device.
+type ServiceBody struct {
+	Service string `json:"service" enum:"in_service,maintenance,retired"`
+	Reason  string `json:"reason" minLength:"1" maxLength:"500" pattern:"\\S"`
+}
+
+type setServiceInput struct {
+	ID   string `path:"id" pattern:"^[A-Za-z0-9_-]{1,24}$"`
+	Body ServiceBody
+}
+
+type deviceOutput struct{ Body Device }
+
+func (a *API) setService(ctx context.Context, in *setServiceInput) (*deviceOutput, error) {
+	id := device.ID(in.ID)
+	_, err := a.Orders.SetService(ctx, order.SetService{Device: id, Service: device.Service(in.Body.Service),
+		Staff: audit(ctx, "device.service", "device "+in.ID, in.Body.Reason, nil)})
+	if err != nil {
+		return nil, instead(err, errDeviceUnknown)
+	}
+	rows, err := a.Store.Devices(ctx, id, "", "", 1)
+	if err != nil {
+		return nil, err
+	}
+	if len(rows) == 0 {
+		return nil, errDeviceUnknown
+	}
+	return &deviceOutput{a.deviceOf(rows[0])}, nil
+}
+
+// CommandBody is a command's request.
+type CommandBody struct {
+	Kind   string `json:"kind" enum:"ring,probe,stop"`
+	Outlet int    `json:"outlet,omitempty" minimum:"1" maximum:"255" default:"1"`
+	Reason string `json:"reason" minLength:"1" maxLength:"500" pattern:"\\S"`
+}
+
+type commandDeviceInput struct {
+	ID   string `path:"id" pattern:"^[A-Za-z0-9_-]{1,24}$"`
+	Body CommandBody
+}
+
+type commandOutput struct{ Body Command }
+
+// commandDevice needs no key: asking twice burns two numbers, which is harmless.
+func (a *API) commandDevice(ctx context.Context, in *commandDeviceInput) (*commandOutput, error) {
+	c, err := a.Orders.Instruct(ctx, order.Instruct{Device: device.ID(in.ID), Outlet: uint8(in.Body.Outlet),
+		Kind:  device.CommandKind(in.Body.Kind),
+		Staff: audit(ctx, "device.command", "device "+in.ID, in.Body.Reason, nil)})
+	if err != nil {
+		return nil, instead(err, errDeviceUnknown)
+	}
+	return &commandOutput{commandOf(c)}, nil
+}

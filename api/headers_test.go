@@ -1,0 +1,79 @@
+package api
+
+import (
+	"testing"
+	"time"
+
+	"github.com/unlatch/unlatch/order"
+)
+
+func TestETag(t *testing.T) {
+	if got := etagOf(order.Order{Version: 7}); got != `"v7.0"` {
+		t.Errorf("got %s", got)
+	}
+}
+
+func TestMatches(t *testing.T) {
+	const tag = `"v7.0"`
+	for header, want := range map[string]bool{
+		``:                       false,
+		`"v7.0"`:                 true,
+		`W/"v7.0"`:               true,
+		`"v6.0", "v7.0"`:         true,
+		`"v6.0",W/"v7.0" `:       true,
+		`*`:                      true,
+		`"v7.1"`:                 false,
+		`v7.0`:                   false,
+		`"v77.0"`:                false,
+		`"v6.0", W/"v8.0", nope`: false,
+	} {
+		if got := matches(header, tag); got != want {
+			t.Errorf("matches(%s) = %v, want %v", header, got, want)
+		}
+	}
+}
+
+func TestWaitOf(t *testing.T) {
+	for header, want := range map[string]time.Duration{
+		``:                          0,
+		`wait=10`:                   10 * time.Second,
+		`Wait = 10`:                 10 * time.Second,
+		`wait="10"`:                 10 * time.Second,
+		`respond-async, wait=5`:     5 * time.Second,
+		`wait=5; x=1, wait=9`:       5 * time.Second,
+		`wait=100`:                  25 * time.Second,
+		`wait=4294967295`:           25 * time.Second,
+		`wait=99999999999999999999`: 0,
+		`wait=-1`:                   0,
+		`wait=1.5`:                  0,
+		`wait`:                      0,
+		`waiting=5`:                 0,
+		`wait=`:                     0,
+	} {
+		if got := waitOf(header, 25*time.Second); got != want {
+			t.Errorf("waitOf(%s) = %v, want %v", header, got, want)
+		}
+	}
+	if got := preferenceOf(25 * time.Second); got != "wait=25" {
+		t.Errorf("preferenceOf(25 s) = %s", got)
+	}
+}
+
+func TestCursor(t *testing.T) {
+	rows := []string{"c", "b", "a"}
+	page, next := cut(rows, 2, func(s string) string { return s })
+	if len(page) != 2 || next == "" {
+		t.Fatalf("got %v and cursor %q, want two rows and a cursor", page, next)
+	}
+	if after, err := (PageQuery{Cursor: next}).after(); err != nil || after != "b" {
+		t.Errorf("cursor gave %q, %v; want b", after, err)
+	}
+	if _, next := cut(rows, 3, func(s string) string { return s }); next != "" {
+		t.Errorf("the last page has cursor %q", next)
+	}
+	for _, bad := range []string{"x", "!!", "MTo", "MTowMCc7"} {
+		if after, err := (PageQuery{Cursor: bad}).after(); err == nil {
+			t.Errorf("cursor %q gave %q, want errCursor", bad, after)
+		}
+	}
+}

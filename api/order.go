@@ -1,0 +1,322 @@
+package api
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"github.com/unlatch/unlatch/billing"
+	"github.com/unlatch/unlatch/order"
+)
+
+// Order is what a rider sees of an order. Amounts are Fen, hundredths of a yuan.
+type Order struct {
+	ID         string     `json:"id"`
+	State      string     `json:"state" enum:"pending,starting,unresolved,active,ended,settled,voided"`
+	Kind       string     `json:"kind" enum:"lock,pump"`
+	Device     string     `json:"device"`
+	Outlet     int        `json:"outlet"`
+	Venue      string     `json:"venue"`
+	PayWith    string     `json:"pay_with" enum:"wallet,service"`
+	Hold       int64      `json:"hold_fen" doc:"Held of the balance while the order is live"`
+	Quote      Quote      `json:"quote" doc:"Until the order has ended: what the least use would cost"`
+	Charged    int64      `json:"charged_fen" doc:"Taken of the hold"`
+	Debt       int64      `json:"debt_fen" doc:"What the hold did not cover"`
+	Refunded   int64      `json:"refunded_fen"`
+	Reason     string     `json:"reason,omitempty" doc:"Why it was voided or ended, a stable word"`
+	EndedBy    string     `json:"ended_by,omitempty" doc:"Which input ended it"`
+	Measured   string     `json:"measured,omitempty" doc:"How its length was found: within_boot, across_boots, shortest, last_proven"`
+	Unproven   bool       `json:"unproven" doc:"Voided, but the device has not said whether it opened"`
+	Cancelling bool       `json:"cancelling" doc:"A cancellation waits for the device's word"`
+	CreatedAt  time.Time  `json:"created_at"`
+	ActiveAt   *time.Time `json:"active_at,omitempty"`
+	EndedAt    *time.Time `json:"ended_at,omitempty"`
+	DoneAt     *time.Time `json:"done_at,omitempty" doc:"Settled or voided"`
+	Timeline   []Step     `json:"timeline,omitempty" doc:"Oldest first; absent in lists"`
+	Next       Next       `json:"next"`
+	Version    int64      `json:"version"`
+}
+
+// Quote is what an order costs.
+type Quote struct {
+	Total int64       `json:"total_fen"`
+	Lines []QuoteLine `json:"lines"`
+}
+
+// QuoteLine is one line of a receipt; its words are the client's.
+type QuoteLine struct {
+	Kind     string   `json:"kind" doc:"unlock, time, ride_cap or day_cap"`
+	Quantity int64    `json:"quantity"`
+	Unit     int64    `json:"unit_fen"`
+	Amount   int64    `json:"amount_fen" doc:"quantity x unit_fen; of a cap what it takes off"`
+	Note     string   `json:"note,omitempty"`
+	Tariff   string   `json:"tariff" doc:"id@version"`
+	Evidence []string `json:"evidence" doc:"References of the device's signed words that prove the line"`
+}
+
+// Step is one move of an order.
+type Step struct {
+	At    time.Time `json:"at"`
+	State string    `json:"state"`
+	From  string    `json:"from,omitempty"`
+	Input string    `json:"input"`
+	By    string    `json:"by" doc:"The evidence, person or rule behind it"`
+}
+
+// Next is what happens by itself, or what is waited for.
+type Next struct {
+	What  string     `json:"what" enum:"wait_for_payment,wait_for_device,wait_for_cancellation,void_unless_device_answers,ride_until_closed,settle,nothing"`
+	DueAt *time.Time `json:"due_at,omitempty" doc:"When it happens unless the device speaks before"`
+}
+
+// quoteOf shows a quote.
+func quoteOf(q billing.Quote) Quote {
+	return Quote{Total: int64(q.Total), Lines: each(q.Lines, func(l billing.Line) QuoteLine {
+		return QuoteLine{Kind: string(l.Kind), Quantity: l.Quantity, Unit: int64(l.Unit), Amount: int64(l.Amount),
+			Note: l.Note, Tariff: l.Tariff, Evidence: each(l.Evidence, func(s string) string { return s })}
+	})}
+}
+
+// orderOf shows an order; moves are nil in lists.
+func orderOf(o order.Order, moves []order.Move, by func(string) string) Order {
+	v := Order{ID: o.ID, State: string(o.State), Kind: string(o.Kind), Device: string(o.Device), Outlet: int(o.Outlet),
+		Venue: o.Venue, PayWith: string(o.PayWith), Hold: int64(o.HoldFen), Quote: quoteOf(o.Quote),
+		Charged: int64(o.Charged), Debt: int64(o.Debt), Refunded: int64(o.Refunded), Reason: o.Reason,
+		EndedBy: string(o.EndedBy), Unproven: o.Unproven, Cancelling: o.Cancelling, CreatedAt: o.CreatedAt,
+		ActiveAt: optionalTime(o.ActiveAt), EndedAt: optionalTime(o.EndedAt), DoneAt: optionalTime(o.DoneAt),
+		Next: nextOf(o), Version: o.Version}
+	if o.Usage != nil {
+		v.Measured = string(o.Usage.Measured)
+	}
+	for _, m := range moves {
+		v.Timeline = append(v.Timeline, Step{At: m.At, State: string(m.To), From: string(m.From), Input: string(m.Input),
+			By: by(m.By)})
+	}
+	return v
+}
+
+// nextOf names what happens next in one stable word.
+func nextOf(o order.Order) Next {
+	n := Next{What: "nothing", DueAt: optionalTime(o.DueAt)}
+	switch o.State {
+	case order.Pending:
+		n.What = "wait_for_payment"
+	case order.Starting:
+		n.What = "wait_for_device"
+		if o.Cancelling {
+			n.What = "wait_for_cancellation"
+		}
+	case order.Unresolved:
+		n.What = "void_unless_device_answers"
+	case order.Active:
+		n.What = "ride_until_closed"
+	case order.Ended:
+		n.What = "settle"
+	}
+	return n
+}
+
+// byForRiders hides which member of staff it was.
+func byForRiders(by string) string {
+	for _, word := range []string{"staff", "rider"} {
+		if strings.HasPrefix(by, word) {
+			return word
+		}
+	}
+	return by
+}
+
+// byForStaff shows everything.
+func byForStaff(by string) string { return by }
+
+// newOrderAnswer renders an order that is about to be stored: its first version
+// and its first step.
+func newOrderAnswer(by string) func(order.Order) (int, []byte, error) {
+	return func(o order.Order) (int, []byte, error) {
+		o.Version++
+		body, err := json.Marshal(orderOf(o, []order.Move{{Order: o.ID, To: o.State, Input: order.Authorised,
+			At: o.CreatedAt, By: by}}, byForRiders))
+		return http.StatusCreated, body, err
+	}
+}
+
+func (a *API) orderRoutes(h huma.API) {
+	place := answersOf(forRiders("place-order", http.MethodPost, "/v1/orders", "Order what a ticket allows"),
+		http.StatusCreated, "application/json", schemaOf[Order](a))
+	place.Description = "Commits the start and answers at once; wait for its outcome with GET. The same key and body" +
+		" give the same bytes again."
+	register(a, h, place, a.placeOrder)
+	get := forRiders("get-order", http.MethodGet, "/v1/orders/{id}", "Read an order, or wait for it to move")
+	get.Description = "With Prefer: wait=N (at most 25) and a current If-None-Match, answers when the order moves: 200," +
+		" or 304 when the time is over."
+	get.Responses = map[string]*huma.Response{"304": {Description: "Not modified"}}
+	register(a, h, get, a.getOrder)
+	register(a, h, forRiders("end-order", http.MethodPost, "/v1/orders/{id}/end",
+		"End a ride whose lock is proved closed"), a.endOrder)
+	register(a, h, forRiders("cancel-order", http.MethodPost, "/v1/orders/{id}/cancel",
+		"Cancel an order that has not started"), a.cancelOrder)
+	a.updateRoutes(h)
+}
+
+// PlaceBody is an order's request.
+type PlaceBody struct {
+	Ticket  string `json:"ticket" minLength:"1" maxLength:"512"`
+	PayWith string `json:"pay_with" maxLength:"32" doc:"wallet"`
+	Preset  *int64 `json:"preset,omitempty" doc:"Fen; absent for locks"`
+}
+
+type placeOrderInput struct {
+	Keyed
+	RawBody []byte
+	Body    PlaceBody
+}
+
+func (a *API) placeOrder(ctx context.Context, in *placeOrderInput) (*rawAnswer, error) {
+	rider := riderOf(ctx).rider
+	key, err := in.keyFor("rider:" + rider)
+	if err != nil {
+		return nil, err
+	}
+	if in.Body.Preset != nil {
+		return nil, errPreset
+	}
+	ticket, err := a.Orders.Tickets.Open(in.Body.Ticket)
+	if err != nil {
+		return nil, err
+	}
+	placed, err := a.Orders.Place(ctx, order.Place{Rider: rider, Ticket: ticket, PayWith: order.PayWith(in.Body.PayWith),
+		Key: key, Route: "POST /v1/orders", Hash: sha256.Sum256(in.RawBody), Answer: newOrderAnswer(key.Principal)})
+	if err != nil {
+		return nil, instead(err, errDeviceUnknown)
+	}
+	return rawJSON(placed.Status, placed.Answer), nil
+}
+
+// orderPath names an order.
+type orderPath struct {
+	ID string `path:"id" pattern:"^[A-Za-z0-9_-]{1,64}$"`
+}
+
+// orderAnswer is an order with its headers.
+type orderAnswer struct {
+	Status            int
+	ETag              string `header:"ETag"`
+	CacheControl      string `header:"Cache-Control"`
+	PreferenceApplied string `header:"Preference-Applied"`
+	Body              *Order
+}
+
+// mine reads an order of this rider; another's does not exist.
+func (a *API) mine(ctx context.Context, rider, id string) (order.Order, error) {
+	o, err := a.Store.Order(ctx, id)
+	if err == nil && o.Rider != rider {
+		return order.Order{}, order.ErrNotFound
+	}
+	return o, err
+}
+
+// shown adds the timeline and the headers.
+func (a *API) shown(ctx context.Context, o order.Order) (*orderAnswer, error) {
+	moves, err := a.Store.Moves(ctx, o.ID)
+	if err != nil {
+		return nil, err
+	}
+	v := orderOf(o, moves, byForRiders)
+	return &orderAnswer{Status: http.StatusOK, ETag: etagOf(o), CacheControl: "private, no-cache", Body: &v}, nil
+}
+
+type getOrderInput struct {
+	ID          string `path:"id" pattern:"^[A-Za-z0-9_-]{1,64}$"`
+	IfNoneMatch string `header:"If-None-Match" maxLength:"1000"`
+	Prefer      string `header:"Prefer" maxLength:"1000" doc:"wait=N, seconds"`
+}
+
+func (a *API) getOrder(ctx context.Context, in *getOrderInput) (*orderAnswer, error) {
+	wait := waitOf(in.Prefer, a.WaitMax)
+	o, current, err := a.await(ctx, riderOf(ctx).rider, in.ID, in.IfNoneMatch, wait)
+	if err != nil {
+		return nil, err
+	}
+	answer := &orderAnswer{Status: http.StatusNotModified, ETag: etagOf(o), CacheControl: "private, no-cache"}
+	if !current {
+		if answer, err = a.shown(ctx, o); err != nil {
+			return nil, err
+		}
+	}
+	if wait > 0 {
+		answer.PreferenceApplied = preferenceOf(wait)
+	}
+	return answer, nil
+}
+
+// await reads an order and, as long as known names its current state, waits for
+// another one. current tells that it still does.
+func (a *API) await(ctx context.Context, rider, id, known string, wait time.Duration) (o order.Order, current bool, err error) {
+	if wait <= 0 || known == "" {
+		o, err = a.mine(ctx, rider, id)
+		return o, err == nil && known != "" && matches(known, etagOf(o)), err
+	}
+	f, err := a.follow(rider, id)
+	if err != nil {
+		return o, false, err
+	}
+	defer f.close()
+	timer := time.NewTimer(wait)
+	defer timer.Stop()
+	if o, err = a.mine(ctx, rider, id); err != nil {
+		return o, false, err
+	}
+	for matches(known, etagOf(o)) {
+		switch why, fresh := f.next(ctx, timer.C); why {
+		case moved:
+			if o, err = a.mine(ctx, rider, id); err != nil {
+				return o, false, err
+			}
+		case seen:
+			o = newer(o, fresh)
+		default: // of a caller that hung up nobody reads the answer
+			return o, true, nil
+		}
+	}
+	return o, false, nil
+}
+
+// newer keeps the later state of two reads of one order: the shared re-read may
+// have begun before our own.
+func newer(a, b order.Order) order.Order {
+	if b.Version > a.Version {
+		return b
+	}
+	return a
+}
+
+func (a *API) endOrder(ctx context.Context, in *orderPath) (*orderAnswer, error) {
+	return a.act(ctx, in.ID, order.End)
+}
+
+func (a *API) cancelOrder(ctx context.Context, in *orderPath) (*orderAnswer, error) {
+	return a.act(ctx, in.ID, order.Cancel)
+}
+
+// act does what the rider asks and shows what became of the order. It is read
+// again, since the use case returns the row before its version was raised.
+func (a *API) act(ctx context.Context, id string, input order.ActInput) (*orderAnswer, error) {
+	rider := riderOf(ctx).rider
+	if rider == "" {
+		return nil, errors.New("a rider's act without a rider") // an empty one would mean staff
+	}
+	if _, err := a.Orders.Act(ctx, order.Act{Order: id, Input: input, Rider: rider}); err != nil {
+		return nil, err
+	}
+	o, err := a.mine(ctx, rider, id)
+	if err != nil {
+		return nil, err
+	}
+	return a.shown(ctx, o)
+}

@@ -1,0 +1,170 @@
+package api
+
+import (
+	"bytes"
+	"context"
+	"embed"
+	"errors"
+	"html/template"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/unlatch/unlatch/order"
+	"github.com/unlatch/unlatch/qr"
+	"github.com/unlatch/unlatch/rider"
+)
+
+//go:embed pages/*.html
+var pageFiles embed.FS
+
+// pages are the installation's own pages; what a code leads to is package rider's.
+var pages = template.Must(template.ParseFS(pageFiles, "pages/*.html"))
+
+// pageView is what the installation's own pages say.
+type pageView struct {
+	Style    template.CSS
+	Operator string
+	Link     string
+	Key      string
+	Name     string
+	Error    string
+}
+
+// page writes one of the installation's own pages. They need no script and load
+// nothing; their forms go to this host alone.
+func (a *API) page(w http.ResponseWriter, r *http.Request, status int, name string, v pageView) {
+	v.Style, v.Operator = rider.Style(), a.DisplayName
+	var b bytes.Buffer
+	if err := pages.ExecuteTemplate(&b, name, v); err != nil {
+		a.refuse(w, r, name, err)
+		return
+	}
+	rider.Headers(w.Header())
+	w.WriteHeader(status)
+	_, _ = w.Write(b.Bytes())
+}
+
+func (a *API) homePage(w http.ResponseWriter, r *http.Request) {
+	a.page(w, r, http.StatusOK, "home.html", pageView{})
+}
+
+// firstRunPage shows the form. It does not look at the link, so that a preview of
+// the address in a chat spends and tells nothing.
+func (a *API) firstRunPage(w http.ResponseWriter, r *http.Request) {
+	a.page(w, r, http.StatusOK, "first-run.html", pageView{Link: r.URL.Query().Get("link")})
+}
+
+// firstRunForm spends the link and shows the key once.
+func (a *API) firstRunForm(w http.ResponseWriter, r *http.Request) {
+	r.Body = http.MaxBytesReader(w, r.Body, maxBody)
+	if err := r.ParseForm(); err != nil {
+		a.page(w, r, http.StatusBadRequest, "first-run.html", pageView{Error: "The form could not be read."})
+		return
+	}
+	v := pageView{Link: r.PostForm.Get("link"), Name: strings.TrimSpace(r.PostForm.Get("name"))}
+	if v.Name == "" || len(v.Name) > 100 || strings.ContainsRune(v.Name, 0) || len(v.Link) > 200 {
+		v.Error = "Please give a name of at most 100 letters."
+		a.page(w, r, http.StatusBadRequest, "first-run.html", v)
+		return
+	}
+	key, err := a.setUp(r.Context(), v.Link, v.Name)
+	if err != nil {
+		p := a.problem(r.Context(), "first-run", err)
+		a.countRefusal(p.Code)
+		v.Error = p.Detail
+		a.page(w, r, p.Status, "first-run.html", v)
+		return
+	}
+	v.Key = key.APIKey
+	a.page(w, r, http.StatusOK, "first-run.html", v)
+}
+
+// codePage is what a phone's own camera opens: it names the device and says how to
+// ride. It writes nothing, and probes nothing.
+func (a *API) codePage(w http.ResponseWriter, r *http.Request) {
+	v, err := a.codeView(r.Context(), r.URL.EscapedPath())
+	var late *limited
+	if errors.As(err, &late) {
+		a.refuse(w, r, "code page", err)
+		return
+	}
+	if err != nil {
+		p := a.problem(r.Context(), "code page", err)
+		a.countRefusal(p.Code)
+		v.Status, v.Wrong = p.Status, wrongWith(err)
+	}
+	if err := rider.Page(w, rider.Language(r.Header.Get("Accept-Language")), v); err != nil {
+		a.refuse(w, r, "code page", err)
+	}
+}
+
+// wrongWith picks the page that explains an error.
+func wrongWith(err error) rider.Wrong {
+	for _, c := range []struct {
+		err   error
+		wrong rider.Wrong
+	}{
+		{qr.ErrForged, rider.Forged},
+		{qr.ErrMistyped, rider.Mistyped},
+		{qr.ErrNotACode, rider.Mistyped},
+		{order.ErrCodeRevoked, rider.Revoked},
+		{order.ErrCodeUnbound, rider.Unbound},
+		{errCodeUnknown, rider.Unknown},
+	} {
+		if errors.Is(err, c.err) {
+			return c.wrong
+		}
+	}
+	return rider.Broken
+}
+
+// codeView reads what the page behind a code shows. With an error the view holds
+// what is known all the same.
+func (a *API) codeView(ctx context.Context, path string) (rider.View, error) {
+	v := rider.View{Status: http.StatusOK, Operator: a.DisplayName}
+	code, err := qr.Parse("https://"+a.Domain+path, a.Domain)
+	if err != nil {
+		return v, err
+	}
+	if err := a.Minter.Check(code.Number); err != nil {
+		return v, err
+	}
+	v.Number = qr.Format(code.Number)
+	if err := a.codes.take(string(code.Number), time.Now()); err != nil {
+		return v, err
+	}
+	found, err := a.Store.Code(ctx, string(code.Number))
+	switch {
+	case err != nil:
+		return v, instead(err, errCodeUnknown)
+	case found.Revoked:
+		return v, order.ErrCodeRevoked
+	case found.Device == "":
+		return v, order.ErrCodeUnbound
+	}
+	rows, err := a.Store.Devices(ctx, found.Device, "", "", 1)
+	if err != nil {
+		return v, err
+	}
+	if len(rows) == 0 {
+		return v, errCodeUnknown
+	}
+	venues, err := a.Store.Venues(ctx)
+	if err != nil {
+		return v, err
+	}
+	d := rows[0].Device
+	v.Kind = string(d.Kind)
+	for _, venue := range venues {
+		if venue.ID == d.Venue {
+			v.Venue, v.Phone = venue.Name, venue.Phone
+		}
+	}
+	for _, o := range rows[0].Outlets {
+		if o.N == found.Outlet {
+			v.Availability = string(d.Availability(o, false, time.Now()))
+		}
+	}
+	return v, nil
+}

@@ -1,0 +1,74 @@
+package api
+
+import (
+	"context"
+
+	"github.com/unlatch/unlatch/device"
+)
+
+// ProvisionBody names the devices to provision; one is a list of one.
+type ProvisionBody struct {
+	Devices []NewDevice `json:"devices" minItems:"1" maxItems:"100" nullable:"false"`
+	Reason  string      `json:"reason" minLength:"1" maxLength:"500" pattern:"\\S"`
+}
+
+// NewDevice is a device to make known.
+type NewDevice struct {
+	ID      string   `json:"id" pattern:"^[A-Za-z0-9_-]{1,24}$"`
+	Kind    string   `json:"kind" enum:"lock,pump"`
+	Venue   string   `json:"venue" pattern:"^[A-Za-z0-9_-]{1,32}$"`
+	Lat     *float64 `json:"lat,omitempty" minimum:"-90" maximum:"90" doc:"WGS-84; with lng"`
+	Lng     *float64 `json:"lng,omitempty" minimum:"-180" maximum:"180"`
+	Outlets int      `json:"outlets,omitempty" minimum:"1" maximum:"255" default:"1"`
+}
+
+// ProvisionResults is what became of each device, in the order of the request.
+type ProvisionResults struct {
+	Devices []ProvisionResult `json:"devices"`
+}
+
+// ProvisionResult is a device's file, or why there is none. Both are there when
+// the keys were made and only the position could not be noted.
+type ProvisionResult struct {
+	ID      string   `json:"id"`
+	File    any      `json:"file,omitempty" doc:"Shown this once; holds the device's secrets"`
+	Problem *Problem `json:"problem,omitempty"`
+}
+
+type provisionDevicesInput struct{ Body ProvisionBody }
+
+type provisionDevicesOutput struct{ Body ProvisionResults }
+
+// provisionDevices goes on after a refusal: files that were made already are shown
+// only once and must not be lost. A single device's refusal is the answer itself.
+func (a *API) provisionDevices(ctx context.Context, in *provisionDevicesInput) (*provisionDevicesOutput, error) {
+	list, err := a.Store.Venues(ctx)
+	if err != nil {
+		return nil, err
+	}
+	venues := map[string]bool{}
+	for _, v := range list {
+		venues[v.ID] = true
+	}
+	results := make([]ProvisionResult, 0, len(in.Body.Devices))
+	for _, d := range in.Body.Devices {
+		var file any
+		err := errVenueUnknown
+		if venues[d.Venue] {
+			file, err = a.Provision(ctx, ProvisionRequest{Device: device.ID(d.ID), Kind: device.Kind(d.Kind), Venue: d.Venue,
+				Outlets: max(d.Outlets, 1), Staff: audit(ctx, "device.provision", "device "+d.ID, in.Body.Reason, nil)})
+		}
+		if err != nil && len(in.Body.Devices) == 1 {
+			return nil, err
+		}
+		result := ProvisionResult{ID: d.ID, File: file}
+		if err == nil && d.Lat != nil && d.Lng != nil {
+			err = a.Store.PlaceDevice(ctx, device.ID(d.ID), *d.Lat, *d.Lng)
+		}
+		if err != nil {
+			result.Problem = a.problem(ctx, "provision-devices", err)
+		}
+		results = append(results, result)
+	}
+	return &provisionDevicesOutput{ProvisionResults{results}}, nil
+}

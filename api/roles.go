@@ -1,0 +1,58 @@
+package api
+
+import "github.com/unlatch/unlatch/order"
+
+// anybody marks an operation that needs no key; the request itself proves what it
+// may.
+const anybody order.Role = "anybody"
+
+// leastRole is the least role that may do each operator's operation. What is
+// missing here is refused to everybody.
+var leastRole = map[string]order.Role{
+	"first-run": anybody,
+
+	"list-venues":        order.Viewer,
+	"get-venue":          order.Viewer,
+	"put-venue":          order.Admin,
+	"list-devices":       order.Viewer,
+	"get-device":         order.Viewer,
+	"provision-devices":  order.Admin,
+	"set-service":        order.Field,
+	"command-device":     order.Field,
+	"list-codes":         order.Viewer,
+	"mint-code":          order.Field,
+	"revoke-code":        order.Field,
+	"remint-code":        order.Field,
+	"code-symbol-svg":    order.Field,
+	"code-symbol-png":    order.Field,
+	"list-tariffs":       order.Viewer,
+	"add-tariff":         order.Admin,
+	"list-orders":        order.Viewer,
+	"get-operator-order": order.Viewer,
+	"service-unlock":     order.Field,
+	"end-order-by-staff": order.Field,
+	"void-order":         order.Field,
+	"refund":             order.Finance,
+	"list-riders":        order.Viewer,
+	"get-rider-wallet":   order.Finance,
+	"top-up":             order.Finance,
+	"block-rider":        order.Finance,
+	"list-open-items":    order.Viewer,
+	"close-open-item":    order.Field,
+	"list-audit":         order.Admin,
+	"list-staff":         order.Admin,
+	"add-staff":          order.Admin,
+	"list-keys":          order.Admin,
+	"add-key":            order.Admin,
+	"revoke-key":         order.Admin,
+}
+
+// openToRiders holds the riders' operations that need no token.
+var openToRiders = map[string]bool{"login": true}
+
+// rank orders the roles; each includes the ones before it. An unknown role has
+// rank 0 and may do nothing.
+var rank = map[order.Role]int{order.Viewer: 1, order.Field: 2, order.Finance: 3, order.Admin: 4}
+
+// allows tells whether a role suffices.
+func allows(has, least order.Role) bool { return rank[least] > 0 && rank[has] >= rank[least] }

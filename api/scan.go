@@ -1,0 +1,131 @@
+package api
+
+import (
+	"context"
+	"math"
+	"net/http"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"github.com/unlatch/unlatch/order"
+	"github.com/unlatch/unlatch/qr"
+)
+
+func (a *API) scanRoutes(h huma.API) {
+	op := forRiders("scan", http.MethodPost, "/v1/scans", "Present a code; get a ticket")
+	op.Description = "Give either the scanned url or the typed number. A ticket lives 120 seconds and orders once."
+	register(a, h, op, a.scan)
+}
+
+// ScanBody is a scan's request: exactly one of the two texts.
+type ScanBody struct {
+	URL      string    `json:"url,omitempty" maxLength:"512" doc:"What the camera read, also percent-encoded once"`
+	Number   string    `json:"number,omitempty" maxLength:"64" doc:"What the rider typed, with or without dashes"`
+	Location *Location `json:"location,omitempty" doc:"Where the rider is"`
+}
+
+// Scan is a scan's answer.
+type Scan struct {
+	Ticket    string     `json:"ticket"`
+	ExpiresAt time.Time  `json:"expires_at"`
+	Device    DeviceCard `json:"device"`
+	Tariff    TariffCard `json:"tariff"`
+}
+
+// DeviceCard is what a rider sees of a device.
+type DeviceCard struct {
+	ID           string    `json:"id"`
+	Kind         string    `json:"kind" enum:"lock,pump"`
+	Outlet       int       `json:"outlet"`
+	Number       string    `json:"number" doc:"As printed"`
+	Availability string    `json:"availability" enum:"available,reserved,in_use,non_operational,non_contactable,missing,removed"`
+	Venue        VenueCard `json:"venue"`
+	Distance     *int      `json:"distance_m,omitempty" doc:"Absent where either position is not known"`
+	Battery      *int      `json:"battery,omitempty" doc:"Percent, as last told"`
+}
+
+// VenueCard is what a rider sees of a venue.
+type VenueCard struct {
+	ID    string `json:"id"`
+	Name  string `json:"name"`
+	Phone string `json:"phone,omitempty"`
+}
+
+type scanInput struct{ Body ScanBody }
+
+type scanOutput struct{ Body Scan }
+
+func (a *API) scan(ctx context.Context, in *scanInput) (*scanOutput, error) {
+	number, err := a.presented(in.Body.URL, in.Body.Number)
+	if err != nil {
+		return nil, err
+	}
+	if err := a.codes.take(string(number), time.Now()); err != nil {
+		return nil, err
+	}
+	s, err := a.Orders.Scan(ctx, riderOf(ctx).rider, string(number))
+	if err != nil {
+		return nil, instead(err, errCodeUnknown)
+	}
+	distance, err := a.distance(ctx, s, in.Body.Location)
+	if err != nil {
+		return nil, err
+	}
+	return &scanOutput{Scan{Ticket: s.Ticket, ExpiresAt: s.Expires, Tariff: tariffCardOf(s.Tariff),
+		Device: DeviceCard{ID: string(s.Device.ID), Kind: string(s.Device.Kind), Outlet: int(s.Outlet.N),
+			Number: qr.Format(number), Availability: string(s.Availability),
+			Venue:    VenueCard{ID: s.Venue.ID, Name: s.Venue.Name, Phone: s.Venue.Phone},
+			Distance: distance, Battery: a.battery(s.Device.ID)}}}, nil
+}
+
+// presented reads exactly one of a scanned url and a typed number, and checks
+// that the number was minted here.
+func (a *API) presented(url, number string) (qr.Number, error) {
+	text := url + number
+	if (url == "") == (number == "") {
+		return "", errBadRequest
+	}
+	code, err := qr.Parse(text, a.Domain)
+	if err != nil {
+		return "", err
+	}
+	return code.Number, a.Minter.Check(code.Number)
+}
+
+// distance is how far the rider is from the device, nil when one of the positions
+// is not known. errTooFar: farther than the venue allows for a start.
+func (a *API) distance(ctx context.Context, s order.Scanned, from *Location) (*int, error) {
+	if from == nil {
+		return nil, nil
+	}
+	lat, lng, known, err := a.Store.Position(ctx, s.Device.ID)
+	if err != nil {
+		return nil, err
+	}
+	at := point{lat, lng}
+	if !known {
+		at = point{s.Venue.Lat, s.Venue.Lng}
+		if at == (point{}) { // nobody said where the venue is
+			return nil, nil
+		}
+	}
+	m := int(math.Round(metres(from.wgs84(), at)))
+	if s.Venue.StartRadius > 0 && m > s.Venue.StartRadius {
+		return nil, errTooFar
+	}
+	return &m, nil
+}
+
+// resolved is the code behind a number, revoked ones included. order.ErrNotFound
+// becomes errCodeUnknown; a code without a device is order.ErrCodeUnbound.
+func (a *API) resolved(ctx context.Context, number qr.Number) (order.Code, error) {
+	code, err := a.Store.Code(ctx, string(number))
+	if err != nil {
+		return code, instead(err, errCodeUnknown)
+	}
+	if code.Device == "" {
+		return code, order.ErrCodeUnbound
+	}
+	return code, nil
+}

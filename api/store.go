@@ -1,0 +1,125 @@
+package api
+
+import (
+	"context"
+	"time"
+
+	"github.com/unlatch/unlatch/billing"
+	"github.com/unlatch/unlatch/device"
+	"github.com/unlatch/unlatch/order"
+)
+
+// Store is everything that the API reads and writes besides the use cases of
+// order. order.ErrNotFound, order.ErrExists, order.ErrUnknown and
+// order.ErrInvalid are the errors that callers tell apart. A write that takes an
+// order.Audit stores it in the same transaction; ID and At are set by the API.
+type Store interface {
+	Tokens
+	Riders
+	Orders
+	Venues
+	Tariffs
+	Devices
+	Journals
+	Codes
+	Members
+	Keys
+	Items
+	Audits
+}
+
+// Tokens are riders' logins, known by the SHA-256 of their text.
+type Tokens interface {
+	// RiderByIdentity returns the id of the rider whom the login provider names
+	// so, and makes one at the first login.
+	RiderByIdentity(ctx context.Context, identity string) (string, error)
+	AddToken(ctx context.Context, rider string, hash [32]byte, life time.Duration) error
+	// RiderByToken returns order.ErrNotFound for what is unknown, old or revoked.
+	RiderByToken(ctx context.Context, hash [32]byte) (string, error)
+	// RevokeTokens ends one token, or all of the rider's when hash is nil.
+	RevokeTokens(ctx context.Context, rider string, hash *[32]byte) error
+}
+
+// Riders are read and blocked here; their money moves through order.Service.
+type Riders interface {
+	Wallet(ctx context.Context, rider string) (order.Purse, error)
+	Riders(ctx context.Context, after string, limit int) ([]order.RiderRow, error)
+	BlockRider(ctx context.Context, rider string, blocked bool, a order.Audit) error
+}
+
+// Orders are read here; order.Service moves them.
+type Orders interface {
+	Orders(ctx context.Context, p order.Page) ([]order.Order, error)
+	Order(ctx context.Context, id string) (order.Order, error)
+	// OrdersByID returns those that exist, in no order.
+	OrdersByID(ctx context.Context, ids []string) ([]order.Order, error)
+	Moves(ctx context.Context, id string) ([]order.Move, error)
+}
+
+// Venues are places; there are few enough to list them all.
+type Venues interface {
+	Venues(ctx context.Context) ([]order.Venue, error)
+	PutVenue(ctx context.Context, v order.Venue, a order.Audit) error
+}
+
+// Tariffs are versioned: adding one never changes another.
+type Tariffs interface {
+	Tariffs(ctx context.Context) ([]order.TariffRow, error)
+	AddTariff(ctx context.Context, r order.TariffRow, a order.Audit) (billing.Tariff, error)
+}
+
+// Devices are read and placed here; order.Service provisions them.
+type Devices interface {
+	// Devices lists by id. id picks one; venue and after filter unless empty.
+	Devices(ctx context.Context, id device.ID, venue string, after device.ID, limit int) ([]order.DeviceRow, error)
+	// Position is in WGS-84 degrees; known is false when nobody said.
+	Position(ctx context.Context, id device.ID) (lat, lng float64, known bool, err error)
+	PlaceDevice(ctx context.Context, id device.ID, lat, lng float64) error
+}
+
+// Journals are what went to a device and what it said, newest first.
+type Journals interface {
+	CommandsOf(ctx context.Context, id device.ID, limit int) ([]device.Command, error)
+	EvidenceOf(ctx context.Context, id device.ID, limit int) ([]device.Evidence, error)
+}
+
+// Codes are printed numbers.
+type Codes interface {
+	Code(ctx context.Context, number string) (order.Code, error)
+	Codes(ctx context.Context, id device.ID, limit int) ([]order.Code, error)
+	// AddCode returns order.ErrExists when the number is taken: mint another.
+	AddCode(ctx context.Context, c order.Code, a order.Audit) error
+	RevokeCode(ctx context.Context, number string, a order.Audit) error
+}
+
+// Members are the operator's people and programs.
+type Members interface {
+	StaffByKey(ctx context.Context, hash [32]byte) (order.Staff, error)
+	// StaffList lists all members by name; Role is the one they were made with.
+	StaffList(ctx context.Context) ([]order.Staff, error)
+	AddStaff(ctx context.Context, s order.Staff, key order.APIKey, keyHash [32]byte, a order.Audit) error
+	// UseFirstRun spends the one-time link; order.ErrNotFound when it is unknown,
+	// used or too old, or there are members already.
+	UseFirstRun(ctx context.Context, link [32]byte, s order.Staff, key order.APIKey, keyHash [32]byte, a order.Audit) error
+}
+
+// Keys are members' API keys, known by the SHA-256 of their text.
+type Keys interface {
+	APIKeys(ctx context.Context) ([]order.APIKey, error)
+	AddAPIKey(ctx context.Context, key order.APIKey, hash [32]byte, a order.Audit) error
+	RevokeAPIKey(ctx context.Context, id string, a order.Audit) error
+}
+
+// Items are what staff must look at.
+type Items interface {
+	Items(ctx context.Context, all bool, limit int) ([]order.ItemRow, error)
+	// OpenItem opens an item. One of the same kind and subject that is open
+	// already stays as it is; that is no error.
+	OpenItem(ctx context.Context, i order.Item) error
+	CloseItem(ctx context.Context, id string, a order.Audit) error
+}
+
+// Audits are privileged acts, newest first.
+type Audits interface {
+	AuditPage(ctx context.Context, after string, limit int) ([]order.Audit, error)
+}

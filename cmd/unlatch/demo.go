@@ -1,0 +1,410 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/unlatch/unlatch/api"
+	"github.com/unlatch/unlatch/billing"
+	"github.com/unlatch/unlatch/billing/wechat"
+	"github.com/unlatch/unlatch/device"
+	sim "github.com/unlatch/unlatch/firmware-sim"
+	"github.com/unlatch/unlatch/internal/fakewechat"
+	"github.com/unlatch/unlatch/order"
+	"github.com/unlatch/unlatch/qr"
+	"github.com/unlatch/unlatch/store"
+)
+
+type demoCmd struct {
+	database `embed:""`
+
+	HTTP   string `default:"127.0.0.1:8080" env:"UNLATCH_HTTP" help:"Address for riders and staff."`
+	MQTT   string `name:"mqtt" default:"127.0.0.1:0" env:"UNLATCH_MQTT" help:"Address of the broker for devices."`
+	NATS   string `name:"nats" env:"UNLATCH_NATS" help:"Open the NATS server on this address too."`
+	Sim    string `default:"127.0.0.1:8081" env:"UNLATCH_SIM" help:"Address on which the simulated bikes take stage directions."`
+	WeChat string `name:"wechat" default:"127.0.0.1:8082" env:"UNLATCH_WECHAT" help:"Address of the WeChat double."`
+	LAN    bool   `name:"lan" help:"Let phones on the local network follow the code."`
+
+	Bikes     int      `default:"200" help:"Simulated locks."`
+	Riding    int      `default:"12" help:"How many of them simulated riders keep busy."`
+	Riders    []string `default:"ada,ben,cho,dai,eve" help:"Names that exist in the WeChat double, each with 100 yuan."`
+	ReadyFile string   `type:"path" env:"UNLATCH_READY_FILE" placeholder:"FILE" help:"Write addresses, codes and riders there as JSON when ready."`
+
+	StartDeadline time.Duration `default:"15s" help:"How long a start may take before it is unresolved."`
+	Patience      time.Duration `default:"10m" help:"How long an unresolved order waits for its device."`
+	MaxRide       time.Duration `default:"24h" help:"The longest ride before the watchdog ends it."`
+}
+
+// Help teaches what it does and what it leaves.
+func (demoCmd) Help() string {
+	return `Everything runs in this one process and nothing is charged to anybody. Ctrl-C leaves nothing behind unless --data DIR is
+given; with it a second start goes on where the first stopped. Every address may have port 0.`
+}
+
+// demoApp is the mini-program of the WeChat double.
+const (
+	demoAppID  = "wxdemo0000000000"
+	demoSecret = "demo-secret-of-the-double"
+	demoVenue  = "campus"
+)
+
+// readyFile is what --ready-file writes.
+type readyFile struct {
+	HTTP     string   `json:"http"`
+	MQTT     string   `json:"mqtt"`
+	NATS     string   `json:"nats"`
+	Database string   `json:"database"`
+	Sim      string   `json:"sim"`
+	WeChat   string   `json:"wechat"`
+	Codes    []string `json:"codes"`
+	Riders   []string `json:"riders"`
+	FirstRun string   `json:"first_run"` // link that makes the first member of staff; empty when there are staff
+	Keys     string   `json:"keys"`      // the key file
+}
+
+// demo is a demo in the making.
+type demo struct {
+	demoCmd
+	log     *slog.Logger
+	dir     string
+	node    *node
+	fleet   *sim.Fleet
+	codes   []string
+	sticker map[string]string // device -> address in its symbol
+	ready   readyFile
+}
+
+// Run plays until it is told to stop.
+func (d demoCmd) Run(ctx context.Context, log *slog.Logger, out io.Writer) error {
+	run := &demo{demoCmd: d, log: log, dir: d.Data}
+	if d.Data == "" {
+		dir, err := os.MkdirTemp("", "unlatch-demo-")
+		if err != nil {
+			return fmt.Errorf("make a temporary folder: %w", err)
+		}
+		defer os.RemoveAll(dir)
+		run.dir = dir
+	}
+	fmt.Fprintln(out, "Starting the database, the broker, the WeChat double and the bikes ...")
+	url, stop, err := d.open(ctx, log, false)
+	if err != nil {
+		return err
+	}
+	return joinStop(run.play(ctx, url, out), stop)
+}
+
+func (d *demo) play(ctx context.Context, url string, out io.Writer) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	if _, err := store.Migrate(ctx, url); err != nil {
+		return err
+	}
+	k, _, err := loadKeys("", "", d.dir)
+	if err != nil {
+		return err
+	}
+	group, ctx := errgroup.WithContext(ctx)
+	fake, err := fakewechat.New(fakewechat.Config{AppID: demoAppID, Secret: demoSecret, Riders: append(d.bots(), d.Riders...),
+		Now: time.Now, Rand: rand.Reader})
+	if err != nil {
+		return err
+	}
+	if d.ready.WeChat, err = listen(ctx, group, d.WeChat, fake.Handler()); err != nil {
+		return err
+	}
+	login, err := wechat.New(wechat.Config{AppID: demoAppID, Secret: demoSecret, BaseURL: d.ready.WeChat})
+	if err != nil {
+		return err
+	}
+	address, domain, err := d.addresses()
+	if err != nil {
+		return err
+	}
+	d.node, err = startNode(ctx, nodeConfig{DatabaseURL: url, Keys: k, StoreDir: d.dir, HTTP: address, MQTT: d.MQTT, NATS: d.NATS,
+		Domain: domain, Operator: "Demo Campus", Login: weChatLogin{login}, Log: d.log,
+		Limits: api.Limits{}, Orders: order.Config{StartDeadline: d.StartDeadline, Patience: d.Patience, MaxRide: d.MaxRide}})
+	if err != nil {
+		return err
+	}
+	d.ready.HTTP, d.ready.MQTT, d.ready.NATS = d.node.url(), "tcp://"+d.node.MQTTAddr, d.node.NATSAddr
+	d.ready.Database, d.ready.Riders, d.ready.Keys = url, d.Riders, filepath.Join(d.dir, keyFile)
+	if d.ready.FirstRun, err = d.node.firstRun(ctx); err != nil {
+		return err
+	}
+	if err := d.prepare(ctx); err != nil {
+		return err
+	}
+	group.Go(func() error { return d.fleet.Run(ctx) })
+	if d.ready.Sim, err = listen(ctx, group, d.Sim, d.stage()); err != nil {
+		return err
+	}
+	if err := d.heard(ctx); err != nil {
+		return err
+	}
+	d.startTraffic(ctx, group)
+	if err := d.announce(out); err != nil {
+		return err
+	}
+	group.Go(d.node.wait)
+	return group.Wait()
+}
+
+// addresses returns where to listen for HTTP and the host that codes carry.
+func (d *demo) addresses() (listen, domain string, err error) {
+	if !d.LAN {
+		return d.HTTP, "", nil
+	}
+	_, port, err := net.SplitHostPort(d.HTTP)
+	if err != nil {
+		return "", "", fmt.Errorf("--http: %w", err)
+	}
+	interfaces, err := net.InterfaceAddrs()
+	if err != nil {
+		return "", "", fmt.Errorf("look for a LAN address: %w", err)
+	}
+	for _, a := range interfaces {
+		if n, ok := a.(*net.IPNet); ok && n.IP.To4() != nil && !n.IP.IsLoopback() && n.IP.IsPrivate() {
+			return net.JoinHostPort(n.IP.String(), port), "", nil
+		}
+	}
+	return "", "", errors.New("this machine has no private IPv4 address to show phones; run without --lan")
+}
+
+// listen serves a handler until ctx ends and returns its URL.
+func listen(ctx context.Context, group *errgroup.Group, address string, h http.Handler) (string, error) {
+	l, err := net.Listen("tcp", address)
+	if err != nil {
+		return "", err
+	}
+	s := &http.Server{Handler: h, ReadHeaderTimeout: 10 * time.Second}
+	group.Go(func() error {
+		if err := s.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+			return err
+		}
+		return nil
+	})
+	group.Go(func() error {
+		<-ctx.Done()
+		return s.Close()
+	})
+	return "http://" + l.Addr().String(), nil
+}
+
+// prepare puts venue, tariff, bikes, codes and money in place; what an earlier
+// start with the same data folder made stays as it is.
+func (d *demo) prepare(ctx context.Context) error {
+	n := d.node
+	venues, err := n.db.Venues(ctx)
+	if err != nil {
+		return err
+	}
+	if len(venues) == 0 {
+		if err := n.db.PutVenue(ctx, order.Venue{ID: demoVenue, Name: "Willow Campus", TimeZone: "Asia/Shanghai", Open: true,
+			Lat: 31.0262, Lng: 121.4332, Phone: "400-000-0000"}, seedAudit("put_venue", "venue "+demoVenue)); err != nil {
+			return err
+		}
+		if _, err := n.db.AddTariff(ctx, order.TariffRow{Venue: demoVenue, Kind: device.Lock, EffectiveAt: time.Now().Add(-time.Minute),
+			Tariff: billing.Tariff{ID: "campus-bike", Name: "Campus bike", UnlockFee: 100, BlockMS: 60_000, BlockFee: 50,
+				RideCap: 2000, DayCap: 4000, Rounding: billing.StartedBlocks}}, seedAudit("add_tariff", "tariff campus-bike")); err != nil {
+			return err
+		}
+	}
+	provisions, err := d.provisions(ctx)
+	if err != nil {
+		return err
+	}
+	memory := ""
+	if d.Data != "" {
+		memory = filepath.Join(d.dir, "bikes")
+	}
+	if d.fleet, err = sim.NewFleet(sim.FleetConfig{Provisions: provisions, Dir: memory, Log: d.log}); err != nil {
+		return err
+	}
+	return d.fund(ctx)
+}
+
+// provisions returns the bikes' provisioning files, from the data folder where
+// an earlier start left them.
+func (d *demo) provisions(ctx context.Context) ([]sim.Provision, error) {
+	path := filepath.Join(d.dir, "provisions.json")
+	var all []sim.Provision
+	if b, err := os.ReadFile(path); err == nil {
+		if err := json.Unmarshal(b, &all); err != nil {
+			return nil, fmt.Errorf("%s: %w", path, err)
+		}
+		for i := range all {
+			all[i].Broker = d.node.broker()
+		}
+	} else if !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
+	}
+	for i := len(all); i < d.Bikes; i++ {
+		id := device.ID(fmt.Sprintf("bike-%03d", i+1))
+		lat, lng := campusSpot(i)
+		made, err := d.node.provision(ctx, api.ProvisionRequest{Device: id, Kind: device.Lock, Venue: demoVenue, Outlets: 1,
+			Staff: seedAudit("device.provision", "device "+string(id))})
+		if err != nil {
+			return nil, err
+		}
+		if err := d.node.db.PlaceDevice(ctx, id, lat, lng); err != nil {
+			return nil, err
+		}
+		file := made.(sim.Provision)
+		file.Lat, file.Lng = lat, lng
+		all = append(all, file)
+		if _, err := d.node.mint(ctx, id, 1, seedAudit("mint_code", "device "+string(id))); err != nil {
+			return nil, err
+		}
+	}
+	codes, err := d.node.db.Codes(ctx, "", 10*len(all)+10)
+	if err != nil {
+		return nil, err
+	}
+	byDevice := map[string]string{}
+	d.sticker = map[string]string{}
+	for _, c := range codes {
+		if !c.Revoked {
+			byDevice[string(c.Device)] = c.Number
+		}
+	}
+	for _, p := range all {
+		if number := byDevice[p.Device]; number != "" {
+			d.sticker[p.Device] = d.node.url() + "/d/" + number
+			d.codes = append(d.codes, d.sticker[p.Device])
+		}
+	}
+	d.ready.Codes = d.codes
+	b, err := json.Marshal(all)
+	if err != nil {
+		return nil, err
+	}
+	return all, os.WriteFile(path, b, 0o600)
+}
+
+// campusSpot places bikes on eight rows around the campus's lawn; degrees WGS-84.
+func campusSpot(i int) (lat, lng float64) {
+	row, column := i%8, i/8
+	return 31.0240 + 0.0006*float64(row), 121.4300 + 0.00025*float64(column)
+}
+
+// fund gives each rider 100 yuan once.
+func (d *demo) fund(ctx context.Context) error {
+	for _, name := range append(d.bots(), d.Riders...) {
+		c, err := d.client(ctx, name)
+		if err != nil {
+			return fmt.Errorf("log %s in: %w", name, err)
+		}
+		staff := seedAudit("top_up", "")
+		_, err = d.node.orders.Money(ctx, order.Money{Rider: c.id, Amount: 10_000, Key: order.KeyRef{Principal: "staff:unlatch", Key: "demo-" + name},
+			Route: "demo", Staff: staff,
+			Answer: func(order.Snapshot, billing.Account, *order.Order) (int, []byte, error) {
+				return 200, []byte("{}"), nil
+			}})
+		if err != nil {
+			return fmt.Errorf("fund %s: %w", name, err)
+		}
+	}
+	return nil
+}
+
+// stage serves stage directions, and the sticker of each bike: GET /codes/{id}
+// answers the address in its symbol, for scripts that cannot read one.
+func (d *demo) stage() http.Handler {
+	mux := http.NewServeMux()
+	mux.Handle("/", d.fleet.Handler())
+	mux.HandleFunc("GET /codes/{device}", func(w http.ResponseWriter, r *http.Request) {
+		code, ok := d.sticker[r.PathValue("device")]
+		if !ok {
+			http.NotFound(w, r)
+			return
+		}
+		_, _ = io.WriteString(w, code)
+	})
+	return mux
+}
+
+// heard waits until most bikes have spoken, so that the first scan finds one.
+func (d *demo) heard(ctx context.Context) error {
+	deadline := time.Now().Add(60 * time.Second)
+	for {
+		rows, err := d.node.db.Devices(ctx, "", demoVenue, "", d.Bikes+1)
+		if err != nil {
+			return err
+		}
+		spoke := 0
+		for _, r := range rows {
+			if r.Device.Sample.Fresh(time.Now()) {
+				spoke++
+			}
+		}
+		if spoke >= len(rows)-len(rows)/50 {
+			return nil
+		}
+		if time.Now().After(deadline) {
+			return fmt.Errorf("only %d of %d bikes reached the broker within a minute; run with --log=info to see why", spoke, len(rows))
+		}
+		select {
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-time.After(100 * time.Millisecond):
+		}
+	}
+}
+
+// announce prints how to ride and writes the ready file.
+func (d *demo) announce(out io.Writer) error {
+	if len(d.codes) == 0 {
+		return errors.New("the demo needs at least one bike")
+	}
+	scan := d.codes[len(d.codes)-1]
+	m, err := qr.Encode(scan)
+	if err != nil {
+		return err
+	}
+	bike := fmt.Sprintf("bike-%03d", len(d.codes))
+	w := &strings.Builder{}
+	fmt.Fprintf(w, "\nunlatch is ready: %s  (%d bikes, Ctrl-C ends it)\n\n%s\n", d.ready.HTTP, len(d.codes), m.Terminal())
+	fmt.Fprintf(w, "Ride %s as %s, in another terminal:\n", bike, d.Riders[0])
+	fmt.Fprintf(w, "  API=%s WECHAT=%s SIM=%s\n", d.ready.HTTP, d.ready.WeChat, d.ready.Sim)
+	fmt.Fprintf(w, "  pick() { sed -n 's/.*\"'$1'\":\"\\([^\"]*\\)\".*/\\1/p'; }\n")
+	fmt.Fprintf(w, "  post() { curl -s -X POST \"$@\" -H 'Content-Type: application/json' -H \"Authorization: Bearer $TOKEN\"; }\n")
+	fmt.Fprintf(w, "  CODE=$(curl -s -X POST $WECHAT/riders/%s/login-code | pick login_code)\n", d.Riders[0])
+	fmt.Fprintf(w, "  TOKEN=$(post $API/v1/login -d '{\"login_code\":\"'$CODE'\"}' | pick token)\n")
+	fmt.Fprintf(w, "  TICKET=$(post $API/v1/scans -d '{\"url\":\"%s\"}' | pick ticket)\n", scan)
+	fmt.Fprintf(w, "  ORDER=$(post $API/v1/orders -H \"Idempotency-Key: $TICKET\" -d '{\"ticket\":\"'$TICKET'\",\"pay_with\":\"wallet\"}' | pick id)\n")
+	fmt.Fprintf(w, "  curl -s $API/v1/orders/$ORDER -H \"Authorization: Bearer $TOKEN\"; echo      # active: it opened\n")
+	fmt.Fprintf(w, "  curl -s -X POST $SIM/devices/%s/close; echo                          # push the lock shut\n", bike)
+	fmt.Fprintf(w, "  curl -s $API/v1/orders/$ORDER -H \"Authorization: Bearer $TOKEN\"; echo      # settled: the receipt\n")
+	if d.ready.FirstRun != "" {
+		fmt.Fprintf(w, "Staff key, once: %s\n", d.ready.FirstRun)
+	}
+	if _, err := io.WriteString(out, w.String()); err != nil {
+		return err
+	}
+	if d.ReadyFile == "" {
+		return nil
+	}
+	b, err := json.MarshalIndent(d.ready, "", "  ")
+	if err != nil {
+		return err
+	}
+	// Written beside and renamed: whoever waits for the file never reads half.
+	if err := os.WriteFile(d.ReadyFile+".part", append(b, '\n'), 0o600); err != nil {
+		return fmt.Errorf("write ready file: %w", err)
+	}
+	return os.Rename(d.ReadyFile+".part", d.ReadyFile)
+}

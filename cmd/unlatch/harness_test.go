@@ -1,0 +1,308 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/unlatch/unlatch/api"
+	"github.com/unlatch/unlatch/billing"
+	"github.com/unlatch/unlatch/billing/wechat"
+	"github.com/unlatch/unlatch/device"
+	sim "github.com/unlatch/unlatch/firmware-sim"
+	"github.com/unlatch/unlatch/internal/fakewechat"
+	"github.com/unlatch/unlatch/internal/testkit"
+	"github.com/unlatch/unlatch/order"
+	"github.com/unlatch/unlatch/store"
+)
+
+// venue is a whole installation for tests: real Postgres, the real broker, one
+// or more replicas, simulated bikes and the WeChat double, reached over HTTP and
+// MQTT alone.
+type venue struct {
+	t      testing.TB
+	url    string // of the database
+	keys   keys
+	nodes  []*node
+	fleet  *sim.Fleet
+	stage  string // address of stage directions
+	wechat string
+	codes  map[string]string // device -> scan URL
+	ctx    context.Context
+	log    *slog.Logger
+}
+
+// venueConfig says how large it is.
+type venueConfig struct {
+	Replicas int
+	Bikes    []string
+	Riders   []string
+	Orders   order.Config
+}
+
+// newVenue starts everything and ends it with the test.
+func newVenue(t testing.TB, c venueConfig) *venue {
+	t.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	group, ctx := errgroup.WithContext(ctx)
+	v := &venue{t: t, url: testkit.Database(t), codes: map[string]string{}, ctx: ctx}
+	v.log = slog.New(slog.NewTextHandler(testLog{t, &sync.Mutex{}}, &slog.HandlerOptions{Level: slog.LevelWarn}))
+	t.Cleanup(func() {
+		cancel()
+		_ = group.Wait()
+		for _, n := range v.nodes {
+			if err := n.wait(); err != nil {
+				t.Errorf("a replica ended with %v", err)
+			}
+		}
+	})
+	if _, err := store.Migrate(ctx, v.url); err != nil {
+		t.Fatal(err)
+	}
+	var err error
+	if v.keys, _, err = loadKeys("", "", t.TempDir()); err != nil {
+		t.Fatal(err)
+	}
+	fake, err := fakewechat.New(fakewechat.Config{AppID: demoAppID, Secret: demoSecret, Riders: c.Riders, Now: time.Now, Rand: rand.Reader})
+	if err != nil {
+		t.Fatal(err)
+	}
+	double := httptest.NewServer(fake.Handler())
+	t.Cleanup(double.Close)
+	v.wechat = double.URL
+	login, err := wechat.New(wechat.Config{AppID: demoAppID, Secret: demoSecret, BaseURL: double.URL})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range max(1, c.Replicas) {
+		nc := nodeConfig{DatabaseURL: v.url, Keys: v.keys, StoreDir: t.TempDir(), HTTP: "127.0.0.1:0", MQTT: "127.0.0.1:0",
+			NATS: "127.0.0.1:0", Domain: "q.test", Login: weChatLogin{login}, Orders: c.Orders, Log: v.log,
+			Limits: unlimited}
+		if i > 0 {
+			nc.NATSURL, nc.MQTTURL = v.nodes[0].NATSAddr, "mqtt+nats://"+v.nodes[0].MQTTAddr
+			nc.NATS = ""
+		}
+		n, err := startNode(ctx, nc)
+		if err != nil {
+			t.Fatal(err)
+		}
+		v.nodes = append(v.nodes, n)
+	}
+	v.seed(c.Bikes, group)
+	return v
+}
+
+// testLog sends log lines to the test while it runs.
+type testLog struct {
+	t  testing.TB
+	mu *sync.Mutex
+}
+
+func (l testLog) Write(b []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.t.Context().Err() == nil {
+		l.t.Log(strings.TrimSpace(string(b)))
+	}
+	return len(b), nil
+}
+
+// testTariff: one yuan, then half a yuan a begun second, at most 20.
+var testTariff = billing.Tariff{ID: "test", Name: "test", UnlockFee: 100, BlockMS: 1000, BlockFee: 50, RideCap: 2000,
+	Rounding: billing.StartedBlocks}
+
+func (v *venue) seed(bikes []string, group *errgroup.Group) {
+	v.t.Helper()
+	n := v.nodes[0]
+	check := func(err error) {
+		v.t.Helper()
+		if err != nil {
+			v.t.Fatal(err)
+		}
+	}
+	check(n.db.PutVenue(v.ctx, order.Venue{ID: demoVenue, Name: "Campus", TimeZone: "Asia/Shanghai", Open: true}, seedAudit("a", "b")))
+	_, err := n.db.AddTariff(v.ctx, order.TariffRow{Tariff: testTariff, Venue: demoVenue, Kind: device.Lock,
+		EffectiveAt: time.Now().Add(-time.Hour)}, seedAudit("a", "b"))
+	check(err)
+	var files []sim.Provision
+	for _, id := range bikes {
+		file, err := n.provision(v.ctx, api.ProvisionRequest{Device: device.ID(id), Kind: device.Lock, Venue: demoVenue, Outlets: 1, Staff: seedAudit("a", "b")})
+		check(err)
+		files = append(files, file.(sim.Provision))
+		number, err := n.mint(v.ctx, device.ID(id), 1, seedAudit("a", "b"))
+		check(err)
+		v.codes[id] = "https://q.test/d/" + number
+	}
+	v.fleet, err = sim.NewFleet(sim.FleetConfig{Provisions: files, Log: slog.New(slog.NewTextHandler(io.Discard, nil))})
+	check(err)
+	stage := httptest.NewServer(v.fleet.Handler())
+	v.t.Cleanup(stage.Close)
+	v.stage = stage.URL
+	group.Go(func() error { return v.fleet.Run(v.ctx) })
+	v.until("every bike has spoken", 60*time.Second, func() bool {
+		rows, err := n.db.Devices(v.ctx, "", demoVenue, "", len(bikes)+1)
+		check(err)
+		for _, r := range rows {
+			if !r.Device.Sample.Fresh(time.Now()) || r.Device.Applied == 0 {
+				return false
+			}
+		}
+		return true
+	})
+}
+
+// until waits for a condition, looking often.
+func (v *venue) until(what string, patience time.Duration, is func() bool) {
+	v.t.Helper()
+	deadline := time.NewTimer(patience)
+	defer deadline.Stop()
+	look := time.NewTicker(20 * time.Millisecond)
+	defer look.Stop()
+	for !is() {
+		select {
+		case <-look.C:
+		case <-deadline.C:
+			v.t.Fatalf("after %v it is still not so that %s", patience, what)
+		}
+	}
+}
+
+// rider logs in at one replica and gets money.
+func (v *venue) rider(name string, replica int, money billing.Fen) client {
+	v.t.Helper()
+	n := v.nodes[replica]
+	d := &demo{ready: readyFile{HTTP: n.url(), WeChat: v.wechat}}
+	c, err := d.client(v.ctx, name)
+	if err != nil {
+		v.t.Fatalf("log %s in: %v", name, err)
+	}
+	if money > 0 {
+		v.topUp(c.id, name, money)
+	}
+	return c
+}
+
+func (v *venue) topUp(rider, key string, money billing.Fen) {
+	v.t.Helper()
+	_, err := v.nodes[0].orders.Money(v.ctx, order.Money{Rider: rider, Amount: money, Route: "t",
+		Key: order.KeyRef{Principal: "staff:test", Key: key}, Staff: seedAudit("top_up", ""),
+		Answer: func(order.Snapshot, billing.Account, *order.Order) (int, []byte, error) {
+			return 200, []byte("{}"), nil
+		}})
+	if err != nil {
+		v.t.Fatal(err)
+	}
+}
+
+// seen is an order as a rider sees it.
+type seen struct {
+	ID      string
+	State   string
+	Reason  string
+	EndedBy string `json:"ended_by"`
+	Charged int64  `json:"charged_fen"`
+	Quote   struct {
+		Total int64 `json:"total_fen"`
+		Lines []struct {
+			Kind     string
+			Evidence []string
+			Tariff   string
+		}
+	}
+}
+
+// start scans a bike and orders it.
+func (v *venue) start(c client, bike string) (seen, error) {
+	var scan struct{ Ticket string }
+	if err := c.do(v.ctx, http.MethodPost, "/v1/scans", "", map[string]string{"url": v.codes[bike]}, &scan); err != nil {
+		return seen{}, err
+	}
+	var o seen
+	return o, c.do(v.ctx, http.MethodPost, "/v1/orders", scan.Ticket, map[string]string{"ticket": scan.Ticket, "pay_with": "wallet"}, &o)
+}
+
+// order reads an order.
+func (v *venue) order(c client, id string) seen {
+	v.t.Helper()
+	var o seen
+	if err := c.do(v.ctx, http.MethodGet, "/v1/orders/"+id, "", nil, &o); err != nil {
+		v.t.Fatal(err)
+	}
+	return o
+}
+
+// reaches waits until an order is in a state.
+func (v *venue) reaches(c client, id, state string, patience time.Duration) seen {
+	v.t.Helper()
+	var o seen
+	v.until(fmt.Sprintf("order %s is %s (it is %s)", id, state, o.State), patience, func() bool {
+		o = v.order(c, id)
+		return o.State == state
+	})
+	return o
+}
+
+// direct gives a bike a stage direction.
+func (v *venue) direct(bike, what string, body any) {
+	v.t.Helper()
+	if body == nil {
+		body = map[string]string{}
+	}
+	if err := (client{base: v.stage}).do(v.ctx, http.MethodPost, "/devices/"+bike+"/"+what, "", body, nil); err != nil {
+		v.t.Fatalf("direct %s to %s: %v", bike, what, err)
+	}
+}
+
+// body is what a bike's lock really did.
+func (v *venue) body(bike string) sim.DeviceState {
+	v.t.Helper()
+	var s sim.DeviceState
+	if err := (client{base: v.stage}).do(v.ctx, http.MethodGet, "/devices/"+bike, "", nil, &s); err != nil {
+		v.t.Fatal(err)
+	}
+	return s
+}
+
+// judge checks the promises after a scenario: the audit is clean, and each of
+// the bikes moved exactly as often as orders of it became active.
+func (v *venue) judge(bikes ...string) {
+	v.t.Helper()
+	checked, err := v.nodes[0].db.Audit(v.ctx, func(string, int, int) {})
+	if err != nil {
+		v.t.Fatal(err)
+	}
+	for _, f := range checked.Findings {
+		v.t.Errorf("audit: %s: %s: %s", f.View, f.Subject, f.What)
+	}
+	for _, bike := range bikes {
+		orders, err := v.nodes[0].db.Orders(v.ctx, order.Page{Device: device.ID(bike), Limit: 500})
+		if err != nil {
+			v.t.Fatal(err)
+		}
+		active := map[string]bool{}
+		for _, o := range orders {
+			if !o.ActiveAt.IsZero() {
+				active[o.ID] = true
+			}
+		}
+		moved := v.body(bike).Movements
+		for _, m := range moved {
+			if !active[m.Order.String()] {
+				v.t.Errorf("%s moved for order %s, which never became active", bike, m.Order)
+			}
+		}
+		if len(moved) != len(active) {
+			v.t.Errorf("%s moved %d times, and %d orders became active", bike, len(moved), len(active))
+		}
+	}
+}

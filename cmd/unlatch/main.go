@@ -1,0 +1,79 @@
+// Command unlatch is the whole product in one binary: the service for riders and
+// devices, its demo with simulated hardware, and the tools of the people who run
+// it. It owns the wiring and nothing else: flags and environment are read here,
+// adapters meet here.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"os/signal"
+	"syscall"
+
+	_ "time/tzdata" // venues have time zones, and small machines have none
+
+	"github.com/alecthomas/kong"
+)
+
+// version is set when a release is built.
+var version = "development"
+
+type cli struct {
+	Demo    demoCmd          `cmd:"" help:"Try it: a campus of simulated bikes, a WeChat double and everything else in one process."`
+	Serve   serveCmd         `cmd:"" help:"Run an installation."`
+	Devices devicesCmd       `cmd:"" help:"Make devices known and write their provisioning files."`
+	Codes   codesCmd         `cmd:"" help:"Mint codes and draw their symbols."`
+	Sim     simCmd           `cmd:"" help:"Run simulated locks from provisioning files against any broker."`
+	Migrate migrateCmd       `cmd:"" help:"Bring the database's schema to this version."`
+	Audit   auditCmd         `cmd:"" help:"Check the promises about money and movement on a live database, read-only."`
+	Prove   proveCmd         `cmd:"" help:"Run schedules of bad luck through the real decision code and the simulated firmware."`
+	Bench   benchCmd         `cmd:"" help:"Measure floors and product in one run and print their ratios."`
+	OpenAPI openapiCmd       `cmd:"" name:"openapi" help:"Print the HTTP API's OpenAPI 3.1 document."`
+	Version kong.VersionFlag `help:"Print the version and leave."`
+	Log     string           `default:"warn" enum:"debug,info,warn,error" env:"UNLATCH_LOG" help:"Least level of log lines: ${enum}."`
+}
+
+func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
+
+// errFound says that a check ended well and found something: exit 1, no text.
+var errFound = errors.New("findings")
+
+// run is main without the process: it returns the exit code. 0: done. 1: it
+// failed, or a check found something. 2: the command line is wrong.
+func run(args []string, stdout, stderr io.Writer) int {
+	var c cli
+	parser, err := kong.New(&c, kong.Name("unlatch"),
+		kong.Description("A rider scans the code on a shared bike in WeChat; unlatch decides, commands the lock over MQTT, proves from its signed evidence what happened, and bills exactly that."),
+		kong.UsageOnError(), kong.Writers(stdout, stderr), kong.Vars{"version": version},
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true}), kong.DefaultEnvars(""))
+	if err != nil {
+		fmt.Fprintln(stderr, "unlatch:", err)
+		return 2
+	}
+	k, err := parser.Parse(args)
+	if err != nil {
+		fmt.Fprintf(stderr, "unlatch: %v\n", err)
+		return 2
+	}
+	var level slog.Level
+	_ = level.UnmarshalText([]byte(c.Log)) // one of the enum
+	log := slog.New(slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: level}))
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	k.BindTo(ctx, (*context.Context)(nil))
+	k.Bind(log)
+	k.BindTo(stdout, (*io.Writer)(nil))
+	switch err := k.Run(); {
+	case err == nil:
+		return 0
+	case errors.Is(err, errFound):
+		return 1
+	default:
+		fmt.Fprintf(stderr, "unlatch: %v\n", err)
+		return 1
+	}
+}

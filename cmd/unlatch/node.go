@@ -1,0 +1,451 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/tls"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/url"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/unlatch/unlatch/api"
+	"github.com/unlatch/unlatch/bus"
+	"github.com/unlatch/unlatch/device"
+	"github.com/unlatch/unlatch/gateway"
+	"github.com/unlatch/unlatch/order"
+	"github.com/unlatch/unlatch/qr"
+	"github.com/unlatch/unlatch/store"
+)
+
+// nodeConfig is one replica of unlatch: where its parts are and what it listens
+// on. Addresses may have port 0.
+type nodeConfig struct {
+	DatabaseURL string
+	Keys        keys
+	StoreDir    string // of the embedded NATS server
+	HTTP        string
+	Metrics     string // "" = none
+	MQTT        string // of the embedded broker
+	NATS        string // opened for other replicas; "" = none
+	NATSURL     string // an outside NATS; "" = embedded
+	MQTTURL     string // an outside broker; "" = embedded
+	PublicMQTT  string // what provisioning files name; "" = where the broker listens
+	TLS         *tls.Config
+	Domain      string // host in printed codes; "" = the HTTP address
+	Operator    string
+	TrustProxy  bool
+	Login       api.Login
+	Orders      order.Config
+	Limits      api.Limits
+	Log         *slog.Logger
+}
+
+// node is a running replica.
+type node struct {
+	c        nodeConfig
+	group    *errgroup.Group
+	db       *store.DB
+	orders   *order.Service
+	api      *api.API
+	minter   *qr.Minter
+	logins   *gateway.Logins
+	server   *bus.Server // nil with an outside NATS
+	link     *gateway.Link
+	ingest   *gateway.Ingest
+	dispatch *gateway.Dispatcher
+	release  func() // of the claim on the embedded broker
+
+	HTTPAddr, MetricsAddr, MQTTAddr, NATSAddr string
+}
+
+// startNode starts a replica and returns when it serves. It runs until ctx ends;
+// wait then returns when everything has stopped.
+func startNode(ctx context.Context, c nodeConfig) (n *node, err error) {
+	if c.Log == nil {
+		c.Log = slog.Default()
+	}
+	group, ctx := errgroup.WithContext(ctx)
+	n = &node{c: c, group: group, release: func() {}}
+	defer func() {
+		if err != nil {
+			n.close()
+		}
+	}()
+	if n.db, err = store.Open(ctx, store.Config{URL: c.DatabaseURL, MaxConns: 24, IdentityKey: c.Keys.derive("identity")}); err != nil {
+		return n, err
+	}
+	if err := n.checkKeys(ctx); err != nil {
+		return n, err
+	}
+	n.logins = &gateway.Logins{Secret: c.Keys.derive("mqtt"), List: n.db, Log: c.Log, Gone: n.kick}
+	if err := n.logins.Refresh(ctx); err != nil {
+		return n, err
+	}
+	group.Go(func() error { return n.logins.Run(ctx) })
+	if err := n.startBus(ctx); err != nil {
+		return n, err
+	}
+	conn, err := bus.NewConn(bus.ConnConfig{Dial: n.dial(), Log: c.Log})
+	if err != nil {
+		return n, err
+	}
+	group.Go(func() error { return conn.Run(ctx) })
+	if err := ready(ctx, "NATS", conn.Ready()); err != nil {
+		return n, err
+	}
+	if err := n.startOrders(ctx, conn); err != nil {
+		return n, err
+	}
+	return n, n.startHTTP(ctx, conn)
+}
+
+// checkKeys refuses a signing key that the database does not know: devices would
+// refuse every command.
+func (n *node) checkKeys(ctx context.Context) error {
+	known, err := n.db.ClaimSetting(ctx, "signing_key", n.c.Keys.keyID())
+	if err != nil {
+		return err
+	}
+	if known != n.c.Keys.keyID() {
+		return fmt.Errorf("the database belongs to signing key %s, and this one is %s; put the right %s in place", known,
+			n.c.Keys.keyID(), keyFile)
+	}
+	return nil
+}
+
+// kick cuts the connection of a device that may no longer have one.
+func (n *node) kick(id device.ID) {
+	if n.server == nil {
+		return
+	}
+	if err := n.server.KickDevice(string(id)); err != nil {
+		n.c.Log.Warn("device not disconnected", "device", id, "err", err)
+	}
+}
+
+// authenticator lets devices into the embedded broker.
+type authenticator struct{ logins *gateway.Logins }
+
+func (a authenticator) Device(user, password string) error {
+	if err := a.logins.Check(user, password); err != nil {
+		return fmt.Errorf("%w: %w", bus.ErrDenied, err)
+	}
+	return nil
+}
+
+func (n *node) dial() bus.Dial {
+	if n.server != nil {
+		return bus.Dial{Server: n.server}
+	}
+	return bus.Dial{URL: n.c.NATSURL}
+}
+
+// startBus runs the embedded server unless NATS and broker are outside. The
+// claim on it lives as long as a database connection, so a crash gives it up.
+func (n *node) startBus(ctx context.Context) error {
+	c := n.c
+	if c.NATSURL != "" {
+		if c.MQTTURL == "" {
+			return errors.New("with --nats-url give --mqtt-url too: without the embedded server there is no embedded broker")
+		}
+		return nil
+	}
+	release, err := n.db.ClaimBroker(ctx)
+	if err != nil {
+		return err
+	}
+	n.release = release
+	natsPassword := hex.EncodeToString(c.Keys.derive("nats"))
+	n.server, err = bus.NewServer(bus.ServerConfig{StoreDir: filepath.Join(c.StoreDir, "nats"), MQTTAddr: c.MQTT, MQTTTLS: c.TLS,
+		NATSAddr: c.NATS, NATSPassword: natsPassword, NATSTLS: natsTLS(c), GatewayPassword: hex.EncodeToString(c.Keys.derive("gateway")),
+		Authenticator: authenticator{n.logins}, Log: c.Log})
+	if err != nil {
+		return err
+	}
+	n.group.Go(func() error { return n.server.Run(ctx) })
+	if err := ready(ctx, "embedded broker", n.server.Ready()); err != nil {
+		return err
+	}
+	n.MQTTAddr = n.server.MQTTAddr()
+	if a := n.server.NATSAddr(); a != "" {
+		n.NATSAddr = fmt.Sprintf("nats://unlatch-bus:%s@%s", natsPassword, a)
+	}
+	return nil
+}
+
+func natsTLS(c nodeConfig) *tls.Config {
+	if c.NATS == "" {
+		return nil
+	}
+	return c.TLS
+}
+
+// ready waits for a part to be up; the group's context ends when a part failed.
+func ready(ctx context.Context, what string, up <-chan struct{}) error {
+	timeout := time.NewTimer(30 * time.Second)
+	defer timeout.Stop()
+	select {
+	case <-up:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("%s: %w", what, context.Cause(ctx))
+	case <-timeout.C:
+		return fmt.Errorf("%s was not ready within 30 s", what)
+	}
+}
+
+// startOrders joins the device side and the use cases.
+func (n *node) startOrders(ctx context.Context, conn *bus.Conn) error {
+	c := n.c
+	signer, _ := c.Keys.signer()
+	sealer := gateway.Sealer{Signer: signer}
+	seen := &gateway.LastSeen{Store: conn}
+	var err error
+	if err = n.newLink(); err != nil {
+		return err
+	}
+	if n.dispatch, err = gateway.NewDispatcher(n.db, n.link, c.Log); err != nil {
+		return err
+	}
+	kick := make(chan struct{}, 1)
+	n.orders, err = order.New(order.ServiceConfig{Store: n.db, Catalog: n.db, Due: n.db, Dispatcher: n.dispatch, LastKnown: seen,
+		Tickets: order.Tickets{Secret: c.Keys.derive("ticket")}, Log: c.Log,
+		Env: order.Env{Rand: rand.Reader, Sealer: sealer, Config: c.Orders},
+		Committed: func(order.Changes) {
+			select {
+			case kick <- struct{}{}:
+			default:
+			}
+		}})
+	if err != nil {
+		return err
+	}
+	n.ingest, err = gateway.NewIngest(gateway.IngestConfig{Hearer: n.orders, Keys: deviceKeys{n.db}, Publisher: n.link,
+		Sealer: sealer, Seen: seen, Log: c.Log})
+	if err != nil {
+		return err
+	}
+	n.group.Go(func() error { return n.ingest.Run(ctx) })
+	connect, cancel := context.WithTimeout(ctx, 30*time.Second)
+	defer cancel()
+	if err := n.link.Connect(connect); err != nil {
+		return err
+	}
+	n.group.Go(func() error { return n.link.Run(ctx) })
+	n.group.Go(func() error { return n.dispatch.Run(ctx) })
+	n.group.Go(func() error { return n.orders.Run(ctx) })
+	n.group.Go(func() error { return relay(ctx, n.db, conn, kick, c.Log) })
+	if c.MQTTURL == "" || c.NATSURL != "" && brokerIsNATS(c.MQTTURL) {
+		return n.startUplinks(ctx)
+	}
+	return nil
+}
+
+// brokerIsNATS tells whether an outside broker is the MQTT listener of the
+// outside NATS, whose uplinks come by a queue group: such a broker takes shared
+// subscriptions and delivers nothing. The address says so: mqtt+nats://.
+func brokerIsNATS(address string) bool { return strings.HasPrefix(address, "mqtt+nats://") }
+
+func (n *node) newLink() error {
+	c := n.c
+	lc := gateway.LinkConfig{Log: c.Log, TLS: c.TLS}
+	if c.MQTTURL == "" {
+		var instance [6]byte
+		rand.Read(instance[:])
+		user, password := n.server.Gateway(hex.EncodeToString(instance[:]))
+		scheme := "tcp"
+		if c.TLS != nil {
+			scheme = "ssl"
+			lc.TLS = &tls.Config{InsecureSkipVerify: true} // our own listener, in this process
+		}
+		lc.URL, lc.User, lc.Password = scheme+"://"+n.MQTTAddr, user, password
+	} else {
+		u, err := url.Parse(c.MQTTURL)
+		if err != nil {
+			return fmt.Errorf("--mqtt-url: %w", err)
+		}
+		n.MQTTAddr = u.Host
+		lc.User = u.User.Username()
+		lc.Password, _ = u.User.Password()
+		u.User = nil
+		if brokerIsNATS(c.MQTTURL) {
+			// The embedded server of another replica: each client is its own gateway.
+			var instance [6]byte
+			rand.Read(instance[:])
+			lc.User, lc.Password = "gateway-"+hex.EncodeToString(instance[:]), hex.EncodeToString(c.Keys.derive("gateway"))
+			u.Scheme = "tcp"
+		} else {
+			lc.Uplinks = func(topic string, payload []byte) bool { return n.ingest.Offer(topic, payload) }
+		}
+		lc.URL = u.String()
+	}
+	var err error
+	n.link, err = gateway.NewLink(lc)
+	return err
+}
+
+func (n *node) startUplinks(ctx context.Context) error {
+	up, err := bus.NewUplinks(bus.UplinksConfig{Dial: n.dial(), Log: n.c.Log,
+		Handle: func(topic string, payload []byte) { n.ingest.Take(ctx, topic, payload) }})
+	if err != nil {
+		return err
+	}
+	n.group.Go(func() error { return up.Run(ctx) })
+	return ready(ctx, "device messages", up.Ready())
+}
+
+// deviceKeys gives the gateway the keys of devices that are not retired.
+type deviceKeys struct{ db *store.DB }
+
+func (d deviceKeys) Keys(ctx context.Context, id device.ID) ([]gateway.Key, error) {
+	all, err := d.db.DeviceKeys(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	var found []gateway.Key
+	for _, k := range all {
+		if k.Service != device.Retired {
+			found = append(found, gateway.Key{Epoch: k.Epoch, Public: k.PublicKey})
+		}
+	}
+	return found, nil
+}
+
+// relay carries the outbox to NATS: at once when this replica committed, and
+// every second for what a crash left behind.
+func relay(ctx context.Context, db *store.DB, conn *bus.Conn, kick <-chan struct{}, log *slog.Logger) error {
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-kick:
+		case <-tick.C:
+		}
+		for {
+			routed, err := db.Relay(ctx, 500, func(updates []order.Update) error {
+				for _, u := range updates {
+					if err := conn.Publish("unlatch."+u.Subject, u.Payload); err != nil {
+						return err
+					}
+				}
+				return nil
+			})
+			if err != nil && ctx.Err() == nil {
+				log.Warn("updates not routed yet", "err", err)
+			}
+			if err != nil || routed < 500 {
+				break
+			}
+		}
+	}
+}
+
+// startHTTP serves riders, staff and, on a second port, metrics.
+func (n *node) startHTTP(ctx context.Context, conn *bus.Conn) error {
+	c := n.c
+	l, err := net.Listen("tcp", c.HTTP)
+	if err != nil {
+		return fmt.Errorf("listen for HTTP: %w", err)
+	}
+	n.HTTPAddr = l.Addr().String()
+	scheme := "http"
+	if c.TLS != nil {
+		l, scheme = tls.NewListener(l, c.TLS), "https"
+	}
+	if c.Domain == "" {
+		c.Domain = n.HTTPAddr
+	}
+	n.c.Domain = c.Domain
+	if n.minter, err = qr.NewMinter(qr.MinterConfig{Secret: c.Keys.derive("code")}); err != nil {
+		return err
+	}
+	n.api, err = api.New(api.Config{Orders: n.orders, Store: n.db, Login: c.Login, Minter: n.minter, Domain: c.Domain, Scheme: scheme,
+		Watcher: watcher{conn}, Battery: n.orders.LastKnown, Provision: n.provision, DisplayName: c.Operator, Limits: c.Limits,
+		TrustProxy: c.TrustProxy, Log: c.Log,
+		Ready: map[string]func(context.Context) error{
+			"database": n.db.Ping,
+			"broker": func(context.Context) error {
+				if !n.link.Connected() {
+					return gateway.ErrNotConnected
+				}
+				return nil
+			},
+			"nats": func(context.Context) error {
+				if !conn.Stats().Connected {
+					return bus.ErrNotConnected
+				}
+				return nil
+			},
+		}})
+	if err != nil {
+		return err
+	}
+	n.group.Go(func() error { return n.api.Run(ctx) })
+	n.serve(ctx, l, n.api.Handler())
+	if c.Metrics == "" {
+		return nil
+	}
+	m, err := net.Listen("tcp", c.Metrics)
+	if err != nil {
+		return fmt.Errorf("listen for metrics: %w", err)
+	}
+	n.MetricsAddr = m.Addr().String()
+	n.serve(ctx, m, n.metrics(conn))
+	return nil
+}
+
+// watcher gives the API the bus's fan-out by the subjects that orders use.
+type watcher struct{ conn *bus.Conn }
+
+func (w watcher) Watch(subject string) (<-chan []byte, func()) {
+	return w.conn.Watch("unlatch." + subject)
+}
+
+// drain is how long requests may take to end after a stop was asked for.
+const drain = 10 * time.Second
+
+func (n *node) serve(ctx context.Context, l net.Listener, h http.Handler) {
+	s := &http.Server{Handler: h, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 32 << 10,
+		ErrorLog: slog.NewLogLogger(n.c.Log.Handler(), slog.LevelDebug)}
+	n.group.Go(func() error {
+		if err := s.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+			return fmt.Errorf("serve HTTP: %w", err)
+		}
+		return nil
+	})
+	n.group.Go(func() error {
+		<-ctx.Done()
+		stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), drain)
+		defer cancel()
+		if err := s.Shutdown(stop); err != nil {
+			return s.Close()
+		}
+		return nil
+	})
+}
+
+// wait returns when every part has stopped, with the first error that stopped
+// them.
+func (n *node) wait() error {
+	err := n.group.Wait()
+	n.close()
+	return err
+}
+
+func (n *node) close() {
+	n.release()
+	if n.db != nil {
+		n.db.Close()
+	}
+}

@@ -1,0 +1,218 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"crypto/tls"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"time"
+
+	"github.com/unlatch/unlatch/api"
+	"github.com/unlatch/unlatch/billing/wechat"
+	"github.com/unlatch/unlatch/order"
+	"github.com/unlatch/unlatch/store"
+)
+
+type serveCmd struct {
+	database `embed:""`
+
+	HTTP    string `default:"127.0.0.1:8080" env:"UNLATCH_HTTP" help:"Address for riders and staff."`
+	Metrics string `default:"127.0.0.1:9090" env:"UNLATCH_METRICS" help:"Address for metrics; empty for none."`
+	MQTT    string `name:"mqtt" default:"127.0.0.1:1883" env:"UNLATCH_MQTT" help:"Address of the embedded broker for devices."`
+	NATS    string `name:"nats" env:"UNLATCH_NATS" help:"Open the embedded NATS server for other replicas on this address."`
+	NATSURL string `name:"nats-url" env:"UNLATCH_NATS_URL" help:"Use this NATS instead of the embedded server."`
+	MQTTURL string `name:"mqtt-url" env:"UNLATCH_MQTT_URL" help:"Use this broker: tcp:// or ssl:// for Mosquitto 2 or EMQX, mqtt+nats:// for another replica's embedded one."`
+
+	PublicMQTT string `name:"public-mqtt" env:"UNLATCH_PUBLIC_MQTT" help:"Broker address that devices are told, such as mqtts://mqtt.example.cn:8883."`
+	Domain     string `env:"UNLATCH_DOMAIN" help:"Host name in printed codes, such as q.example.cn. It can never change for codes in the field."`
+	Operator   string `default:"unlatch" env:"UNLATCH_OPERATOR" help:"The operator's name, as riders read it."`
+
+	TLSCert     string `name:"tls-cert" type:"existingfile" env:"UNLATCH_TLS_CERT" help:"Certificate chain for HTTP, MQTT and NATS."`
+	TLSKey      string `name:"tls-key" type:"existingfile" env:"UNLATCH_TLS_KEY" help:"Its private key."`
+	BehindProxy bool   `env:"UNLATCH_BEHIND_PROXY" help:"A proxy in front ends TLS and sets X-Forwarded-For."`
+
+	WeChatAppID  string `name:"wechat-app-id" env:"UNLATCH_WECHAT_APP_ID" help:"The mini-program's app id."`
+	WeChatSecret string `name:"wechat-secret" env:"UNLATCH_WECHAT_SECRET" help:"The mini-program's secret."`
+
+	SigningKey string `env:"UNLATCH_SIGNING_KEY" help:"The signing key in base64, in place of the key file."`
+	Secret     string `env:"UNLATCH_SECRET" help:"The installation's secret in base64, in place of the key file."`
+	Migrate    bool   `env:"UNLATCH_MIGRATE" help:"Bring the schema up to date first."`
+}
+
+// Help teaches the first start.
+func (serveCmd) Help() string {
+	return `The first start on an empty database prints a one-time link that makes the first member of staff. Replicas share the
+database, NATS and the broker: start the first with --nats, the others with --nats-url and --mqtt-url, all with the
+same keys.
+
+Beyond loopback every listener needs --tls-cert and --tls-key, or --behind-proxy.`
+}
+
+// Run serves until it is told to stop.
+func (s serveCmd) Run(ctx context.Context, log *slog.Logger, out io.Writer) error {
+	c, stop, err := s.prepare(ctx, log)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = stop() }()
+	n, err := startNode(ctx, c)
+	if err != nil {
+		return err
+	}
+	link, err := n.firstRun(ctx)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(out, "Serving riders and staff on %s, devices on %s.\n", n.url(), n.broker())
+	if n.NATSAddr != "" {
+		fmt.Fprintf(out, "Other replicas may use the NATS port with user unlatch-bus; its password is derived from the key file.\n")
+	}
+	if link != "" {
+		fmt.Fprintf(out, "Nobody works here yet. Open this link once, within an hour, to make the first member of staff:\n  %s\n", link)
+	}
+	return n.wait()
+}
+
+// prepare checks everything that can be wrong before anything listens.
+func (s serveCmd) prepare(ctx context.Context, log *slog.Logger) (nodeConfig, func() error, error) {
+	c := nodeConfig{HTTP: s.HTTP, Metrics: s.Metrics, MQTT: s.MQTT, NATS: s.NATS, NATSURL: s.NATSURL, MQTTURL: s.MQTTURL,
+		PublicMQTT: s.PublicMQTT, Domain: s.Domain, Operator: s.Operator, TrustProxy: s.BehindProxy, Log: log, StoreDir: s.Data}
+	fail := func(err error) (nodeConfig, func() error, error) { return c, nil, err }
+	switch {
+	case s.Data == "" && (s.DatabaseURL == "" || s.SigningKey == ""):
+		return fail(errors.New("give --data DIR for the database and the keys, or --database-url with UNLATCH_SIGNING_KEY and UNLATCH_SECRET"))
+	case s.Data == "" && s.NATSURL == "":
+		return fail(errors.New("the embedded broker keeps its state in a folder: give --data DIR"))
+	case s.Domain == "":
+		return fail(errors.New("give --domain, the host name that printed codes carry; it can never change for codes in the field"))
+	case s.WeChatAppID == "" || s.WeChatSecret == "":
+		return fail(errors.New("give --wechat-app-id and --wechat-secret from the mini-program's console; to try without WeChat run: unlatch demo"))
+	case (s.TLSCert == "") != (s.TLSKey == ""):
+		return fail(errors.New("--tls-cert and --tls-key go together"))
+	}
+	if s.TLSCert != "" {
+		pair, err := tls.LoadX509KeyPair(s.TLSCert, s.TLSKey)
+		if err != nil {
+			return fail(fmt.Errorf("TLS certificate: %w", err))
+		}
+		c.TLS = &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12}
+	} else if !s.BehindProxy {
+		for _, a := range []string{s.HTTP, s.MQTT, s.NATS, s.Metrics} {
+			if a != "" && !loopback(a) {
+				return fail(fmt.Errorf("%s can be reached from outside: give --tls-cert and --tls-key, or --behind-proxy when a proxy ends TLS", a))
+			}
+		}
+	}
+	login, err := wechat.New(wechat.Config{AppID: s.WeChatAppID, Secret: s.WeChatSecret})
+	if err != nil {
+		return fail(err)
+	}
+	c.Login = weChatLogin{login}
+	url, stop, err := s.open(ctx, log, false)
+	if err != nil {
+		return fail(err)
+	}
+	c.DatabaseURL = url
+	if err := s.keysAndSchema(ctx, &c); err != nil {
+		_ = stop()
+		return c, nil, err
+	}
+	return c, stop, nil
+}
+
+// keysAndSchema makes a signing key only for a database that knows none.
+func (s serveCmd) keysAndSchema(ctx context.Context, c *nodeConfig) error {
+	if s.Migrate {
+		if _, err := store.Migrate(ctx, c.DatabaseURL); err != nil {
+			return err
+		}
+	}
+	pending, err := store.Pending(ctx, c.DatabaseURL)
+	if err != nil {
+		return err
+	}
+	if pending {
+		return errors.New("the database's schema is not up to date; run: unlatch migrate, or add --migrate")
+	}
+	k, made, err := loadKeys(s.SigningKey, s.Secret, s.Data)
+	if err != nil {
+		return err
+	}
+	c.Keys = k
+	if !made {
+		return nil
+	}
+	db, err := store.Open(ctx, store.Config{URL: c.DatabaseURL, MaxConns: 1, IdentityKey: make([]byte, 32)})
+	if err != nil {
+		return err
+	}
+	defer db.Close()
+	known, err := db.Setting(ctx, "signing_key")
+	if err != nil {
+		return err
+	}
+	if known != "" {
+		return errors.Join(fmt.Errorf("the database knows signing key %s and %s holds none; put your backup of %s there", known, s.Data, keyFile),
+			removeKeys(s.Data))
+	}
+	return nil
+}
+
+func loopback(address string) bool {
+	host, _, err := net.SplitHostPort(address)
+	if err != nil {
+		return false
+	}
+	ip := net.ParseIP(host)
+	return host == "localhost" || ip != nil && ip.IsLoopback()
+}
+
+// weChatLogin tells the API what WeChat said of a login code, in its own words.
+type weChatLogin struct{ login *wechat.Login }
+
+func (w weChatLogin) Exchange(ctx context.Context, code string) (string, error) {
+	openid, _, err := w.login.Exchange(ctx, code)
+	switch {
+	case errors.Is(err, wechat.ErrBadCode):
+		return "", fmt.Errorf("%w: %w", api.ErrLoginCode, err)
+	case errors.Is(err, wechat.ErrRefused):
+		return "", fmt.Errorf("%w: %w", api.ErrLoginRefused, err)
+	case errors.Is(err, wechat.ErrBusy):
+		return "", fmt.Errorf("%w: %w", api.ErrLoginBusy, err)
+	case err != nil:
+		return "", err
+	}
+	return string(openid), nil
+}
+
+// url is where people find the API.
+func (n *node) url() string {
+	if n.c.TLS != nil {
+		return "https://" + n.HTTPAddr
+	}
+	return "http://" + n.HTTPAddr
+}
+
+// firstRun returns a one-time link that makes the first member of staff, or ""
+// when there are staff.
+func (n *node) firstRun(ctx context.Context) (string, error) {
+	var secret [24]byte
+	rand.Read(secret[:])
+	text := base64.RawURLEncoding.EncodeToString(secret[:])
+	needed, err := n.db.AddFirstRun(ctx, sha256.Sum256([]byte(text)), time.Hour)
+	if err != nil || !needed {
+		return "", err
+	}
+	return n.url() + "/first-run?link=" + text, nil
+}
+
+// seedAudit is the row of what the program itself puts in place.
+func seedAudit(act, object string) order.Audit {
+	return order.Audit{ID: newUUID(), Staff: "unlatch", Act: act, Object: object, Reason: "set up by the program", At: time.Now().UTC()}
+}

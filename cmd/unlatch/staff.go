@@ -1,0 +1,139 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"path/filepath"
+
+	"github.com/unlatch/unlatch/device"
+)
+
+// staffAPI is how the tools of staff reach a running installation.
+type staffAPI struct {
+	API    string `name:"api" default:"http://127.0.0.1:8080" env:"UNLATCH_API" help:"Where the installation serves."`
+	APIKey string `name:"api-key" env:"UNLATCH_API_KEY" help:"A key of a member of staff."`
+}
+
+func (s staffAPI) client() (client, error) {
+	if s.APIKey == "" {
+		return client{}, errors.New("give --api-key or UNLATCH_API_KEY; the first-run link makes the first one")
+	}
+	return client{base: s.API, token: s.APIKey}, nil
+}
+
+type devicesCmd struct {
+	Provision provisionCmd `cmd:"" help:"Make devices known, or give known ones a new epoch, and write their provisioning files."`
+}
+
+type provisionCmd struct {
+	staffAPI `embed:""`
+	IDs      []string `arg:"" name:"id" help:"Device ids: 1 to 24 letters, digits, '_' or '-'."`
+	Venue    string   `required:"" help:"The venue where they stand."`
+	Out      string   `default:"." type:"path" help:"Folder for the files, one per device: {id}.json."`
+}
+
+// Help teaches what the file holds.
+func (provisionCmd) Help() string {
+	return "A file holds the device's private key, which is nowhere else, its MQTT password, the broker's address and the server's keys. It is written once: provisioning again makes a new epoch and the old file worthless."
+}
+
+// Run writes one file per device and never over another.
+func (p provisionCmd) Run(ctx context.Context, out io.Writer) error {
+	c, err := p.client()
+	if err != nil {
+		return err
+	}
+	if err := os.MkdirAll(p.Out, 0o700); err != nil {
+		return err
+	}
+	bar := progress(len(p.IDs), "provisioning")
+	for _, id := range p.IDs {
+		if err := device.ID(id).Check(); err != nil {
+			return err
+		}
+		path := filepath.Join(p.Out, id+".json")
+		f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
+		if err != nil {
+			return fmt.Errorf("the file of %s: %w", id, err)
+		}
+		var answer struct {
+			Devices []struct{ File json.RawMessage }
+		}
+		err = c.do(ctx, http.MethodPost, "/v1/operator/devices", "", map[string]any{"reason": "provisioned from the command line",
+			"devices": []map[string]any{{"id": id, "kind": device.Lock, "venue": p.Venue}}}, &answer)
+		if err == nil && (len(answer.Devices) != 1 || len(answer.Devices[0].File) == 0) {
+			err = errors.New("the installation answered without a provisioning file")
+		}
+		if err == nil {
+			_, err = f.Write(append(answer.Devices[0].File, '\n'))
+		}
+		if err = errors.Join(err, f.Close()); err != nil {
+			return errors.Join(fmt.Errorf("provision %s: %w", id, err), os.Remove(path))
+		}
+		_ = bar.Add(1)
+	}
+	fmt.Fprintf(out, "%d provisioning files are in %s\n", len(p.IDs), p.Out)
+	return nil
+}
+
+type codesCmd struct {
+	Mint mintCmd `cmd:"" help:"Mint a code for each device and write its symbol."`
+}
+
+type mintCmd struct {
+	staffAPI `embed:""`
+	Devices  []string `arg:"" name:"device" help:"Device ids."`
+	Outlet   uint8    `default:"1" help:"The outlet that the code names."`
+	Out      string   `default:"." type:"path" help:"Folder for the symbols."`
+	Format   string   `default:"svg" enum:"svg,png" help:"Format of the symbols: ${enum}."`
+}
+
+// Run writes one symbol per device, named after the device.
+func (m mintCmd) Run(ctx context.Context, out io.Writer) error {
+	c, err := m.client()
+	if err != nil {
+		return err
+	}
+	if err := os.MkdirAll(m.Out, 0o755); err != nil {
+		return err
+	}
+	for _, id := range m.Devices {
+		var code struct{ Number, Printed, URL string }
+		if err := c.do(ctx, http.MethodPost, "/v1/operator/codes", "", map[string]any{"device": id, "outlet": m.Outlet}, &code); err != nil {
+			return err
+		}
+		symbol, err := c.bytes(ctx, "/v1/operator/codes/"+code.Number+"/symbol."+m.Format)
+		if err != nil {
+			return err
+		}
+		path := filepath.Join(m.Out, id+"."+m.Format)
+		if err := os.WriteFile(path, symbol, 0o644); err != nil {
+			return err
+		}
+		fmt.Fprintf(out, "%s  %s  %s\n", id, code.URL, path)
+	}
+	return nil
+}
+
+// bytes fetches what is not JSON.
+func (c client) bytes(ctx context.Context, path string) ([]byte, error) {
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, c.base+path, nil)
+	if err != nil {
+		return nil, err
+	}
+	r.Header.Set("Authorization", "Bearer "+c.token)
+	answer, err := http.DefaultClient.Do(r)
+	if err != nil {
+		return nil, err
+	}
+	defer answer.Body.Close()
+	if answer.StatusCode != http.StatusOK {
+		return nil, fmt.Errorf("GET %s: status %d", path, answer.StatusCode)
+	}
+	return io.ReadAll(io.LimitReader(answer.Body, 4<<20))
+}

@@ -1,0 +1,131 @@
+// Package rider is the web page behind every code, for phones that open it outside
+// of WeChat: it names the device and says how to ride.
+//
+// The page is one answer: it loads nothing, runs no script and keeps nothing on
+// the phone. The package decides nothing; it says what a View holds, in Chinese
+// or English.
+//
+// # Invariants
+//
+//   - Nothing of a page comes from another host or a second request; the headers
+//     forbid it.
+//   - A code that does not lead to a device has a page that says what to do, with
+//     the HTTP status of its problem.
+package rider
+
+import (
+	"bytes"
+	"crypto/sha256"
+	_ "embed"
+	"encoding/base64"
+	"fmt"
+	"html/template"
+	"net/http"
+	"strings"
+)
+
+//go:embed page.html
+var pageText string
+
+//go:embed style.css
+var styleText string
+
+var (
+	page = template.Must(template.New("page").Parse(pageText))
+	// policy allows the one style element, by its hash, and forms to this host.
+	policy = fmt.Sprintf("default-src 'none'; style-src 'sha256-%s'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'",
+		styleHash())
+)
+
+func styleHash() string {
+	sum := sha256.Sum256([]byte(styleText))
+	return base64.StdEncoding.EncodeToString(sum[:])
+}
+
+// Style is the style sheet that every page holds in its one style element; the
+// headers allow exactly this text.
+func Style() template.CSS { return template.CSS(styleText) } // our own file, so it is safe as it is
+
+// Headers sets the headers of a page that holds Style.
+func Headers(h http.Header) {
+	h.Set("Content-Type", "text/html; charset=utf-8")
+	h.Set("Content-Security-Policy", policy)
+	h.Set("X-Content-Type-Options", "nosniff")
+	h.Set("Referrer-Policy", "no-referrer")
+	h.Set("Cache-Control", "no-store")
+}
+
+// Wrong says why a code leads to no device; "" when it does.
+type Wrong string
+
+// Mistyped: not a number of ours in shape. Forged: not made by this operator.
+// Unknown: made, but not in use here. Revoked: taken out of use. Unbound: printed
+// and not on a device yet. Broken: we do not know, the fault is ours.
+const (
+	Mistyped Wrong = "mistyped"
+	Forged   Wrong = "forged"
+	Unknown  Wrong = "unknown"
+	Revoked  Wrong = "revoked"
+	Unbound  Wrong = "unbound"
+	Broken   Wrong = "broken"
+)
+
+// View is what a page shows. Empty texts are left out.
+type View struct {
+	Status       int // of the answer
+	Wrong        Wrong
+	Operator     string
+	Number       string // as printed
+	Kind         string // lock or pump
+	Venue        string
+	Availability string // in the words of device.Availability
+	Phone        string
+}
+
+// Page writes the page in the language, which is one that Language returns. An
+// error means that nothing was written.
+func Page(w http.ResponseWriter, language string, v View) error {
+	words, ok := languages[language]
+	if !ok {
+		language, words = Chinese, languages[Chinese]
+	}
+	var b bytes.Buffer
+	err := page.Execute(&b, struct {
+		View
+		Style    template.CSS
+		Language string
+		Words    wording
+		Thing    string
+		State    string
+		Usable   bool
+		Trouble  trouble
+		Dial     string
+	}{
+		View: v, Style: Style(), Language: language, Words: words, Thing: words.Things[v.Kind],
+		State: words.States[v.Availability], Usable: v.Availability == "available", Trouble: words.Troubles[v.Wrong],
+		Dial: dial(v.Phone),
+	})
+	if err != nil {
+		return fmt.Errorf("write the page behind a code: %w", err)
+	}
+	Headers(w.Header())
+	w.Header().Set("Content-Language", language)
+	w.Header().Set("Vary", "Accept-Language")
+	status := v.Status
+	if status == 0 {
+		status = http.StatusOK
+	}
+	w.WriteHeader(status)
+	_, _ = w.Write(b.Bytes()) // the phone may be gone; there is nobody to tell
+	return nil
+}
+
+// dial is a phone number as a tel: address takes it.
+func dial(phone string) string {
+	return strings.Map(func(r rune) rune {
+		if r >= '0' && r <= '9' || r == '+' {
+			return r
+		}
+		return -1
+	}, phone)
+}
