@@ -150,6 +150,11 @@ func (b *Book) Move(t Transfer, hold *Transfer) error {
 		if hold == nil || hold.Kind != Pending || hold.ID != t.Hold || hold.Debit != t.Debit || hold.Credit != t.Credit {
 			return fmt.Errorf("%s: %w", t.Purpose, ErrNotAHold)
 		}
+		if slices.ContainsFunc(b.posted, func(p Transfer) bool { return p.Hold == t.Hold }) {
+			// Another hold of the same wallet would pay for it. Across decisions the
+			// store's unique index sees to this.
+			return fmt.Errorf("%s: the hold is resolved already: %w", t.Purpose, ErrNotAHold)
+		}
 		if t.Amount > hold.Amount || t.Kind == Void && t.Amount != hold.Amount {
 			return fmt.Errorf("%s of %d fen on a hold of %d: %w", t.Purpose, t.Amount, hold.Amount, ErrOverHold)
 		}

@@ -64,16 +64,16 @@ func (t Tariff) Quote(u Usage) Quote {
 	}
 	add(LineUnlock, 1, t.UnlockFee, t.UnlockFee, "")
 	blocks := int64(0)
-	if over := u.BilledMS - t.FreeMS; over > 0 {
-		blocks = (over + t.BlockMS - 1) / t.BlockMS
+	if over := max(u.BilledMS, 0) - t.FreeMS; over > 0 {
+		blocks = (over-1)/t.BlockMS + 1 // not over+BlockMS-1, which a device's clock could overflow
 	}
 	// A product that no receipt could show is cut; the ride's cap follows anyway.
-	add(LineTime, blocks, t.BlockFee, min(t.BlockFee.times(blocks), 1<<53), string(u.Measured))
+	add(LineTime, blocks, t.BlockFee, min(t.BlockFee.times(blocks), maxAmount), string(u.Measured))
 	if q.Total > t.RideCap {
 		add(LineRideCap, 1, t.RideCap, t.RideCap-q.Total, "")
 	}
 	if t.DayCap > 0 {
-		left := max(t.DayCap-u.DaySpent, 0)
+		left := max(t.DayCap-max(u.DaySpent, 0), 0)
 		if q.Total > left {
 			add(LineDayCap, 1, t.DayCap, left-q.Total, "")
 		}

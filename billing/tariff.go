@@ -36,12 +36,18 @@ func Service() Tariff {
 	return Tariff{ID: "service", Version: 1, Name: "service", BlockMS: 60_000, Rounding: StartedBlocks}
 }
 
+// maxAmount is the most that a tariff or a line of a receipt may name: what a
+// client's JSON number still holds. Sums of a few such never pass int64.
+const maxAmount Fen = 1 << 53
+
 // Check returns an ErrBadTariff that names the first rule that cannot be meant.
 func (t Tariff) Check() error {
 	bad := func(what string) error { return fmt.Errorf("%w: %s", ErrBadTariff, what) }
 	switch {
 	case t.UnlockFee < 0 || t.BlockFee < 0 || t.RideCap < 0 || t.DayCap < 0:
 		return bad("an amount is negative")
+	case max(t.UnlockFee, t.BlockFee, t.RideCap, t.DayCap) > maxAmount:
+		return bad("an amount is beyond 2^53 fen")
 	case t.FreeMS < 0 || t.FreeMS > 24*3600_000:
 		return bad("free_ms must be 0 to 24 hours")
 	case t.BlockMS < 1000 || t.BlockMS > 24*3600_000:

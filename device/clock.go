@@ -1,6 +1,10 @@
 package device
 
-import "time"
+import (
+	"cmp"
+	"slices"
+	"time"
+)
 
 // drift is the worst clock that the wire contract allows: 200 ppm, clause 7.
 const driftDivisor = 5000
@@ -34,15 +38,12 @@ func (s Sample) Better(heard Sample) Sample {
 
 // NotAfter converts a deadline on the database's clock into the device's
 // uptime: not_after = u + (E - g), DESIGN section 5, less the drift that the
-// device's clock may have gained or lost between the sample and the deadline.
-// Executing only while uptime <= NotAfter therefore implies that the true time
-// is at or before the deadline.
+// device's clock may have lost between the sample and the deadline and less what
+// both whole milliseconds and the division cut off. Executing only while uptime
+// <= NotAfter therefore implies that the true time is at or before the deadline.
 func (s Sample) NotAfter(deadline time.Time) uint64 {
 	span := deadline.Sub(s.At).Milliseconds()
-	if span < 0 {
-		return s.Uptime
-	}
-	return s.Uptime + uint64(span-span/driftDivisor-1)
+	return s.Uptime + uint64(max(span-span/driftDivisor-2, 0))
 }
 
 // bootAt returns the index of b in the list, or -1.
@@ -61,37 +62,27 @@ const maxBoots = 8
 
 // sawBoot notes that a word of boot b with the given uptime was taken in at
 // received, and returns the list's new value (the old one is not changed).
-func (d Device) sawBoot(b Boot, uptime uint64, received time.Time, beat bool) []BootSeen {
+// journalled is the word's own number, of a beat its highest: boots follow each
+// other in the journal, so it places the boot among the others.
+func (d Device) sawBoot(b Boot, uptime, journalled uint64, received time.Time, beat bool) []BootSeen {
 	boots := append([]BootSeen(nil), d.Boots...)
 	offset := received.UnixMilli() - int64(uptime)
 	i := d.bootAt(b)
 	if i < 0 {
-		if len(boots) == maxBoots {
-			boots = append(boots[:0], boots[1:]...)
-		}
-		return append(boots, BootSeen{Boot: b, Offset: offset, Beaten: beat})
+		i = len(boots)
+		boots = append(boots, BootSeen{Boot: b, Offset: offset})
 	}
 	boots[i].Offset = min(boots[i].Offset, offset)
 	boots[i].Beaten = boots[i].Beaten || beat
-	return boots
+	boots[i].Journalled = max(boots[i].Journalled, journalled)
+	slices.SortStableFunc(boots, func(a, b BootSeen) int { return cmp.Compare(a.Journalled, b.Journalled) })
+	// What falls out is the oldest, which may be b itself: a word from so long ago
+	// says nothing of today.
+	return boots[max(len(boots)-maxBoots, 0):]
 }
 
-// later tells whether boot a is known to have come after boot b. Journalled
-// boots are ordered by their number; of two others the one first seen later
-// counts as later.
-func (d Device) later(a, b Boot) bool {
-	i, j := d.bootAt(a), d.bootAt(b)
-	if i < 0 {
-		return false
-	}
-	if j < 0 {
-		return true
-	}
-	if x, y := d.Boots[i].Seq, d.Boots[j].Seq; x != 0 && y != 0 {
-		return x > y
-	}
-	return i > j
-}
+// later tells whether boot a is known to have come after boot b.
+func (d Device) later(a, b Boot) bool { return d.bootAt(a) > d.bootAt(b) }
 
 // newer tells whether the moment (boot, uptime) is at or after (than, at) on
 // the device's own time line.

@@ -79,13 +79,14 @@ type Device struct {
 	Version int64 // of the row; 0 = not stored yet
 }
 
-// BootSeen is one boot of a device as far as its evidence tells. The list in a
-// Device keeps the newest 8, oldest first as first seen.
+// BootSeen is one boot of a device as far as its words tell. The list in a Device
+// keeps the newest 8, oldest first by Journalled, equal ones as first seen.
 type BootSeen struct {
-	Boot   Boot   `json:"boot"`
-	Seq    uint64 `json:"seq"`    // number of its boot evidence; 0 = not applied (yet)
-	Offset int64  `json:"offset"` // min(received - uptime), unix ms; see Sample
-	Beaten bool   `json:"beaten"` // at least one beat contributed to Offset
+	Boot       Boot   `json:"boot"`
+	Seq        uint64 `json:"seq"`        // number of its boot evidence; 0 = not applied (yet)
+	Journalled uint64 `json:"journalled"` // highest number of evidence that a word of it stood at
+	Offset     int64  `json:"offset"`     // min(received - uptime), unix ms; see Sample
+	Beaten     bool   `json:"beaten"`     // at least one beat contributed to Offset
 }
 
 // Head is what the newest beat said of its journal and its outlets.

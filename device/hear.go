@@ -72,7 +72,7 @@ func (h *Hearing) hearEvidence(e Evidence, waiting []Evidence, stored *Evidence)
 		return
 	}
 	d.Journal = e.Journal
-	h.heard(e.Boot, e.Uptime, e.Received, false)
+	h.heard(e.Boot, e.Uptime, e.Seq, e.Received, false)
 	if e.Seq <= d.Applied { // closed as lost, and here it is after all
 		e.Status = Quarantined
 		h.Kept = &e
@@ -95,10 +95,7 @@ func (h *Hearing) hearBeat(b Beat, waiting []Evidence) {
 		return
 	}
 	d.Journal = b.Journal
-	h.heard(b.Boot, b.Uptime, b.Received, true)
-	if b.Firmware != "" {
-		d.Firmware = b.Firmware
-	}
+	h.heard(b.Boot, b.Uptime, b.Highest, b.Received, true)
 	if b.Lowest > d.Applied+1 {
 		// What lies between is below the device's floor: nobody has it any more,
 		// except where a piece waits here already.
@@ -112,6 +109,9 @@ func (h *Hearing) hearBeat(b Beat, waiting []Evidence) {
 			head.LastSeq[o.N] = o.LastSeq
 		}
 		d.Head = head
+		if b.Firmware != "" {
+			d.Firmware = b.Firmware
+		}
 	}
 	for _, said := range b.Outlets {
 		h.stated(said.N, said.LastSeq, said.Closed, said.Counters, b.Boot, b.Uptime)
@@ -122,10 +122,10 @@ func (h *Hearing) hearBeat(b Beat, waiting []Evidence) {
 }
 
 // heard notes boot, sample and the time of a word.
-func (h *Hearing) heard(boot Boot, uptime uint64, received time.Time, beat bool) {
+func (h *Hearing) heard(boot Boot, uptime, journalled uint64, received time.Time, beat bool) {
 	d := &h.Device
 	h.Changed = true
-	d.Boots = d.sawBoot(boot, uptime, received, beat)
+	d.Boots = d.sawBoot(boot, uptime, journalled, received, beat)
 	if received.After(d.HeardAt) {
 		d.HeardAt = received
 	}
@@ -167,19 +167,18 @@ func (h *Hearing) advance(pieces []Evidence) {
 func (h *Hearing) closeGap(to uint64, waiting []Evidence) {
 	d := &h.Device
 	gap := Gap{From: d.Applied + 1, To: to}
-	have := make(map[uint64]bool, len(waiting))
-	for _, e := range waiting {
-		if e.Journal == d.Journal {
-			have[e.Seq] = true
-		}
-	}
 	for d.Applied < to {
-		if have[d.Applied+1] {
+		next := to + 1 // the lowest number that waits beyond the gap; a device may claim a huge one
+		for _, e := range waiting {
+			if e.Journal == d.Journal && e.Seq > d.Applied {
+				next = min(next, e.Seq)
+			}
+		}
+		if next == d.Applied+1 {
 			h.advance(waiting)
 			continue
 		}
-		d.Applied++
-		d.LostUpTo = d.Applied
+		d.Applied, d.LostUpTo = next-1, next-1
 	}
 	h.Changed = true
 	h.Lost = &gap

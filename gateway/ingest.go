@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/ed25519"
 	"errors"
+	"fmt"
 	"hash/fnv"
 	"log/slog"
 	"sync"
@@ -186,6 +187,13 @@ func (in *Ingest) Take(ctx context.Context, topic string, payload []byte) {
 
 func (in *Ingest) evidence(ctx context.Context, id device.ID, payload []byte) {
 	up, err := in.open(ctx, id, payload)
+	if errors.Is(err, errKeys) {
+		if ctx.Err() == nil {
+			in.counts.Failed.Add(1)
+			in.c.Log.Error("uplink not verified", "device", id, "err", err)
+		}
+		return
+	}
 	if err != nil {
 		in.count(err)
 		in.c.Log.Debug("uplink refused", "device", id, "err", err)
@@ -213,8 +221,10 @@ func epochOf(up wire.Uplink) uint32 {
 	return up.Beat.Epoch
 }
 
-// errUnknownDevice and errEpoch are what open may find besides wire's errors.
+// errUnknownDevice, errEpoch and errKeys are what open may find besides wire's
+// errors; errKeys is our fault and says nothing of the word.
 var (
+	errKeys          = errors.New("the device's keys cannot be read")
 	errUnknownDevice = errors.New("no such device here")
 	errEpoch         = errors.New("the key belongs to another epoch than the word says")
 )
@@ -225,7 +235,7 @@ func (in *Ingest) open(ctx context.Context, id device.ID, payload []byte) (wire.
 	for _, fresh := range []bool{false, true} {
 		entry, err := in.keys.get(ctx, in.c.Keys, id, fresh)
 		if err != nil {
-			return wire.Uplink{}, err
+			return wire.Uplink{}, fmt.Errorf("%w: %w", errKeys, err)
 		}
 		if len(entry.keys) == 0 {
 			if fresh {

@@ -3,6 +3,8 @@ package order
 import (
 	"fmt"
 	"slices"
+	"strconv"
+	"strings"
 
 	"github.com/unlatch/unlatch/billing"
 	"github.com/unlatch/unlatch/device"
@@ -79,15 +81,15 @@ func (h Hear) Decide(s Snapshot, env Env) (Changes, Heard, error) {
 	if err := t.report(heard); err != nil {
 		return Changes{}, Heard{}, err
 	}
-	if word.Beat != nil {
-		t.beat(*word.Beat)
-	}
+	t.goesOn()
 	if err := t.prove(); err != nil {
 		return Changes{}, Heard{}, err
 	}
 	t.unblock()
 	result.Send = append(result.Send, t.fresh...)
-	if silent {
+	// A word that is not believed ends no silence: answering it with commands that
+	// a device without its memory answers in turn would go on for ever.
+	if silent && heard.Trouble == device.NoTrouble {
 		for _, c := range t.openCommands() {
 			if c.State == device.Published && !c.Kind.Expires() {
 				result.Send = append(result.Send, c)
@@ -283,7 +285,7 @@ func (t *turn) ended(o *Order, e device.Evidence) error {
 	}
 	switch o.State {
 	case Active:
-		o.extend(e.Boot, e.Uptime)
+		o.endAt(e.Boot, e.Uptime)
 		o.Evidence = append(o.Evidence, t.ref(e))
 		o.Reason = e.Reason
 		return t.finishUse(o, DeviceEnded, t.ref(e), device.NotBlocked)
@@ -308,15 +310,8 @@ func (t *turn) proveLess(o *Order, e device.Evidence) error {
 		return nil
 	}
 	proved := *o
-	proved.Spans = nil
-	for _, s := range o.Spans {
-		if s.Boot == e.Boot {
-			s.To = max(s.From, e.Uptime)
-			proved.Spans = append(proved.Spans, s)
-			break
-		}
-		proved.Spans = append(proved.Spans, s)
-	}
+	proved.Spans = slices.Clone(o.Spans)
+	proved.endAt(e.Boot, e.Uptime)
 	proved.EndedBy = DeviceEnded
 	usage := proved.usage(t.device.Boots, o.Usage.DaySpent)
 	less := o.Quote.Total - o.Tariff.Quote(usage).Total - o.Refunded
@@ -343,8 +338,10 @@ func (t *turn) booted(e device.Evidence) error {
 		return nil // starting and unresolved: as the proof rules say
 	}
 	if !e.Closed {
-		o.extend(e.Boot, e.Uptime)
-		t.touchOrder(o)
+		if e.Order == o.ID { // else the bolt is open for another reason: the use is over
+			o.extend(e.Boot, e.Uptime)
+			t.touchOrder(o)
+		}
 		return nil
 	}
 	o.Evidence = append(o.Evidence, t.ref(e))
@@ -412,22 +409,32 @@ func (t *turn) report(h device.Hearing) error {
 	return nil
 }
 
-// beat uses what only beats say: that a use still goes on, and which numbers are
-// burned.
-func (t *turn) beat(b device.Beat) {
-	if b.Journal != t.device.Journal {
+// goesOn extends each use to the newest moment at which the outlet was stated
+// open, whether the word that says so came before or after the evidence that
+// began the use. An open bolt alone does not prove it: the end of the use may be
+// among the evidence that is still on its way or lost, and the bolt forced open
+// since.
+func (t *turn) goesOn() {
+	if t.device.Applied < t.device.Head.Highest {
 		return
 	}
-	for _, said := range b.Outlets {
-		out := t.outlet(said.N)
-		if out == nil {
-			continue
-		}
-		if o := t.orders[out.Order]; o != nil && o.State == Active && !said.Closed && o.began(b.Boot, b.Uptime) {
-			o.extend(b.Boot, b.Uptime)
+	for _, out := range t.outlets {
+		said := out.Stated
+		if o := t.orders[out.Order]; o != nil && o.State == Active && said.Known && !said.Closed &&
+			o.began(said.Boot, said.Uptime) && !t.lostSince(o) && o.extend(said.Boot, said.Uptime) {
 			t.touchOrder(o)
 		}
 	}
+}
+
+// lostSince tells whether evidence of the time after the order's start is lost.
+func (t *turn) lostSince(o *Order) bool {
+	if len(o.Evidence) == 0 {
+		return true
+	}
+	_, number, _ := strings.Cut(o.Evidence[0], "/")
+	n, err := strconv.ParseUint(number, 10, 64)
+	return err != nil || t.device.LostUpTo > n
 }
 
 // began tells whether (boot, uptime) is not before the order's first span, as

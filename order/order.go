@@ -136,6 +136,7 @@ type Order struct {
 // Move is a row of an order's history.
 type Move struct {
 	Order string
+	N     int   // orders the history; grows with the order's version, with gaps
 	From  State // "" for the first
 	To    State
 	Input Input

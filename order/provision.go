@@ -48,7 +48,12 @@ func (p Provision) Decide(s Snapshot, env Env) (Changes, device.Device, error) {
 		}
 	}
 	for _, c := range t.openCommands() {
-		if err := t.finish(t.commands[c.ID], device.Fence); err != nil {
+		// Nothing proves what the old epoch did with a start; it may have moved.
+		in := device.Fence
+		if c.Kind.Expires() {
+			in = device.CannotTell
+		}
+		if err := t.finish(t.commands[c.ID], in); err != nil {
 			return fail(err)
 		}
 	}

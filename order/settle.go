@@ -9,12 +9,13 @@ import (
 
 // extend notes that the use was proved to go on at (boot, uptime). A boot that
 // has no span yet begins one: at the same uptime for the first, at 0 for a later
-// boot, since its bolt was open from the moment it started.
-func (o *Order) extend(boot device.Boot, uptime uint64) {
-	for i := range o.Spans {
-		if o.Spans[i].Boot == boot {
-			o.Spans[i].To = max(o.Spans[i].To, uptime)
-			return
+// boot, since its bolt was open from the moment it started. False: that much was
+// proved already.
+func (o *Order) extend(boot device.Boot, uptime uint64) bool {
+	for i, s := range o.Spans {
+		if s.Boot == boot {
+			o.Spans[i].To = max(s.To, uptime)
+			return uptime > s.To
 		}
 	}
 	from := uint64(0)
@@ -22,6 +23,20 @@ func (o *Order) extend(boot device.Boot, uptime uint64) {
 		from = uptime
 	}
 	o.Spans = append(o.Spans, Span{Boot: boot, From: from, To: uptime})
+	return true
+}
+
+// endAt ends the proved use where the device says that it ended. A word that
+// showed the outlet open later than that came first and speaks of another opening.
+func (o *Order) endAt(boot device.Boot, uptime uint64) {
+	o.extend(boot, uptime)
+	for i, s := range o.Spans {
+		if s.Boot == boot {
+			o.Spans[i].To = max(s.From, uptime)
+			o.Spans = o.Spans[:i+1]
+			return
+		}
+	}
 }
 
 // usage measures the ride, DESIGN section 6 "Billing clock". Within one boot it
@@ -111,7 +126,7 @@ func (t *turn) payDebt(rider, orderID, key string) error {
 // giveBack refunds part of a settled order: first against what is still owed,
 // the rest to the wallet. The sum of refunds never passes what was billed.
 func (t *turn) giveBack(o *Order, amount billing.Fen, key string) error {
-	if amount <= 0 || o.Refunded+amount > o.Charged+o.Debt {
+	if amount <= 0 || amount > o.Paid() {
 		return fmt.Errorf("refund %d fen of order %s: %w", amount, o.ID, ErrOverRefund)
 	}
 	o.Refunded += amount

@@ -94,7 +94,13 @@ func (t *turn) move(o *Order, in Input, by string) error {
 		o.Slot = 0
 	}
 	t.touchOrder(o)
-	t.out.Moves = append(t.out.Moves, Move{Order: o.ID, From: from, To: to, Input: in, At: t.now, By: by})
+	n := int(o.Version) * 8 // an order moves at most five times in one turn
+	for _, m := range t.out.Moves {
+		if m.Order == o.ID {
+			n++
+		}
+	}
+	t.out.Moves = append(t.out.Moves, Move{Order: o.ID, N: n, From: from, To: to, Input: in, At: t.now, By: by})
 	return nil
 }
 
@@ -113,7 +119,7 @@ func (t *turn) void(o *Order, in Input, by, reason string, block device.Block) e
 	if err := t.move(o, in, by); err != nil {
 		return err
 	}
-	o.Reason = reason
+	o.Reason, o.Quote = reason, billing.Quote{} // nothing happened, nothing is due
 	if hold := o.HoldTransfer(); hold != nil {
 		if err := t.transfer(billing.Transfer{Kind: billing.Void, Debit: hold.Debit, Credit: hold.Credit,
 			Amount: hold.Amount, Purpose: billing.ForRelease, Order: o.ID, Hold: hold.ID}, hold); err != nil {

@@ -54,9 +54,9 @@ func queueChanges(b *pgx.Batch, c order.Changes) {
 	for _, e := range c.Evidence {
 		queueEvidence(b, e)
 	}
-	for i, m := range c.Moves {
-		b.Queue(`INSERT INTO order_moves (order_id, at, ordinal, from_state, to_state, input, by)
-			VALUES ($1, $2, $3, $4, $5, $6, $7)`, m.Order, m.At, i, m.From, m.To, m.Input, m.By)
+	for _, m := range c.Moves {
+		b.Queue(`INSERT INTO order_moves (order_id, n, at, from_state, to_state, input, by)
+			VALUES ($1, $2, $3, $4, $5, $6, $7)`, m.Order, m.N, m.At, m.From, m.To, m.Input, m.By)
 	}
 	for _, t := range c.Transfers {
 		queueTransfer(b, t)

@@ -135,14 +135,14 @@ func (db *DB) OrdersByID(ctx context.Context, ids []string) ([]order.Order, erro
 
 // Moves returns an order's history, oldest first.
 func (db *DB) Moves(ctx context.Context, id string) ([]order.Move, error) {
-	rows, err := db.pool.Query(ctx, `SELECT order_id::text, from_state, to_state, input, at, by FROM order_moves
-		WHERE order_id = $1 ORDER BY at, ordinal`, uuidOrNil(id))
+	rows, err := db.pool.Query(ctx, `SELECT order_id::text, n, from_state, to_state, input, at, by FROM order_moves
+		WHERE order_id = $1 ORDER BY n`, uuidOrNil(id))
 	if err != nil {
 		return nil, fmt.Errorf("read moves of order %s: %w", id, err)
 	}
 	return pgx.CollectRows(rows, func(row pgx.CollectableRow) (order.Move, error) {
 		var m order.Move
-		err := row.Scan(&m.Order, &m.From, &m.To, &m.Input, &m.At, &m.By)
+		err := row.Scan(&m.Order, &m.N, &m.From, &m.To, &m.Input, &m.At, &m.By)
 		return m, err
 	})
 }

@@ -65,7 +65,7 @@ var (
 	// ErrNoUser: we are root, and there is no other user to run the server.
 	ErrNoUser = errors.New("no user to run Postgres as")
 	// ErrServerFailed: the server or initdb ended by itself; its last words are in the text.
-	ErrServerFailed = errors.New("Postgres failed")
+	ErrServerFailed = errors.New("the Postgres server failed")
 	// ErrDatabaseExists: CreateDatabase was given a name that is taken.
 	ErrDatabaseExists = errors.New("database exists")
 )

@@ -197,13 +197,13 @@ CREATE TRIGGER orders_legal BEFORE UPDATE ON orders FOR EACH ROW EXECUTE FUNCTIO
 
 CREATE TABLE order_moves (
   order_id   uuid NOT NULL,
+  n          integer NOT NULL, -- orders the history; grows with the order's version
   at         timestamptz NOT NULL,
-  ordinal    smallint NOT NULL, -- within one transaction
   from_state text NOT NULL,
   to_state   text NOT NULL,
   input      text NOT NULL,
   by         text NOT NULL,
-  PRIMARY KEY (order_id, at, ordinal)
+  PRIMARY KEY (order_id, n)
 );
 
 CREATE TABLE commands (

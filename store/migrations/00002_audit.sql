@@ -103,8 +103,8 @@ CREATE VIEW audit_e3_history_is_a_path AS
 WITH steps AS (
   SELECT order_id, from_state, to_state,
     lag(to_state) OVER w AS before, row_number() OVER w AS step,
-    row_number() OVER (PARTITION BY order_id ORDER BY at DESC, ordinal DESC) AS back
-  FROM order_moves WINDOW w AS (PARTITION BY order_id ORDER BY at, ordinal)
+    row_number() OVER (PARTITION BY order_id ORDER BY n DESC) AS back
+  FROM order_moves WINDOW w AS (PARTITION BY order_id ORDER BY n)
 )
 SELECT s.order_id::text AS subject, format('step %s goes from %s, after %s', step, from_state, before) AS what
 FROM steps s WHERE from_state <> coalesce(before, '')

@@ -1,0 +1,158 @@
+package world
+
+import (
+	"bytes"
+	"errors"
+	"time"
+
+	"github.com/unlatch/unlatch/device"
+	"github.com/unlatch/unlatch/device/wire"
+	sim "github.com/unlatch/unlatch/firmware-sim"
+	"github.com/unlatch/unlatch/gateway"
+)
+
+// direction is a way through a lock's network.
+type direction int
+
+const (
+	up direction = iota
+	down
+)
+
+func (d direction) String() string { return [...]string{"up", "down"}[d] }
+
+// link is one way between a lock and the broker. Without faults it keeps order,
+// as a connection does.
+type link struct {
+	cut  bool
+	last time.Duration // when the newest message in order arrives
+	lag  time.Duration // what every message takes longer until slow is over
+	slow time.Duration
+}
+
+// carry takes a message over a link: in order and soon, unless a fault strikes.
+func (w *world) carry(l *lock, d direction, what string, payload []byte, arrive func([]byte)) {
+	way := &l.links[d]
+	who := string(l.id)
+	if way.cut {
+		w.note(who, "%s is swallowed on its way %s", what, d)
+		return
+	}
+	if w.strikes(Drop, w.odds.drop) {
+		w.fault(Drop)
+		w.note(who, "%s is lost on its way %s", what, d)
+		return
+	}
+	copies := 1
+	if w.strikes(Duplicate, w.odds.duplicate) {
+		w.fault(Duplicate)
+		copies += 1 + w.rand.IntN(2)
+	}
+	for range copies {
+		payload := payload
+		if w.strikes(Flip, w.odds.flip) {
+			w.fault(Flip)
+			payload = bytes.Clone(payload)
+			payload[w.rand.IntN(len(payload))] ^= 1 << w.rand.IntN(8)
+		}
+		wait := w.between(w.odds.latency/8, w.odds.latency)
+		if w.at < way.slow {
+			wait += way.lag
+		}
+		switch {
+		case w.strikes(Delay, w.odds.delay):
+			w.fault(Delay)
+			if wait += w.between(time.Second, 28*time.Second); w.chance(0.2) {
+				wait += w.between(10*time.Second, 4*time.Minute)
+			}
+		case w.strikes(Reorder, w.odds.reorder):
+			w.fault(Reorder)
+			wait += w.between(0, 2500*time.Millisecond)
+		default:
+			way.last = max(way.last, w.at+wait)
+			wait = way.last - w.at
+		}
+		w.after(wait, func() {
+			if way.cut {
+				w.note(who, "%s is swallowed on its way %s", what, d)
+				return
+			}
+			arrive(payload)
+		})
+	}
+}
+
+// up carries what a lock sends to some replica.
+func (w *world) up(l *lock, packets []sim.Packet) {
+	for _, p := range packets {
+		_, channel, _ := wire.ParseTopic(p.Topic)
+		if channel == wire.ChannelPresence {
+			continue // for display only
+		}
+		what := "telemetry"
+		if channel == wire.ChannelEvidence {
+			what = "a word"
+		}
+		w.carry(l, up, what, p.Payload, func(payload []byte) {
+			if channel == wire.ChannelTelemetry {
+				if t, err := wire.DecodeTelemetry(payload); err == nil && t.Battery != nil {
+					w.battery[l.id] = int(*t.Battery)
+				}
+				return
+			}
+			r := w.someReplica()
+			if r == nil {
+				w.note(string(l.id), "a word finds no replica")
+				return
+			}
+			w.take(r, l, payload)
+		})
+	}
+}
+
+// down carries a command or an ack to a lock.
+func (w *world) down(l *lock, payload []byte) {
+	if l == nil {
+		return
+	}
+	w.carry(l, down, "a command", payload, func(payload []byte) {
+		if !l.c.Connected() {
+			w.note(string(l.id), "is not there to hear a command")
+			return
+		}
+		w.note(string(l.id), "hears a message")
+		w.touch(l, func(now time.Time) []sim.Packet { return l.c.Receive(now, payload) })
+	})
+}
+
+var errEpoch = errors.New("signed by a key of another epoch")
+
+// open verifies an uplink as the gateway does: by a key of the device, and of
+// the epoch that it states.
+func (w *world) open(l *lock, payload []byte) (device.Word, uint32, error) {
+	err := error(wire.ErrUnknownKey)
+	for stated := l.epoch; stated > 0; stated-- {
+		key, ok := l.keys[stated]
+		if !ok {
+			continue // a provisioning whose file never reached the lock
+		}
+		var u wire.Uplink
+		if u, err = wire.OpenUplink(key, string(l.id), payload); errors.Is(err, wire.ErrUnknownKey) {
+			continue
+		}
+		if err != nil {
+			return device.Word{}, 0, err
+		}
+		epoch := uint32(0)
+		if u.Evidence != nil {
+			epoch = u.Evidence.Epoch
+		} else {
+			epoch = u.Beat.Epoch
+		}
+		if epoch != stated {
+			return device.Word{}, 0, errEpoch
+		}
+		return gateway.Word(l.id, u, payload), epoch, nil
+	}
+	return device.Word{}, 0, err
+}

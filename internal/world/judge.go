@@ -1,0 +1,188 @@
+package world
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/unlatch/unlatch/billing"
+	"github.com/unlatch/unlatch/device"
+	"github.com/unlatch/unlatch/order"
+)
+
+// open is for how long a lock was truly open for an order up to now: from its
+// movement to the first hand that shut it. ok is false where it never moved.
+func (o *oracle) open(id string) (m movement, open time.Duration, shut, ok bool) {
+	moves := o.byOrder[id]
+	if len(moves) == 0 {
+		return movement{}, 0, false, false
+	}
+	m = moves[0]
+	for _, at := range m.lock.shuts {
+		if at >= m.at {
+			return m, at - m.at, true, true
+		}
+	}
+	return m, o.w.at - m.at, false, true
+}
+
+// settled holds an order's bill against its bolt at the moment of settlement.
+func (o *oracle) settled(x order.Order) {
+	m, open, shut, ok := o.open(x.ID)
+	name := o.name(x.ID)
+	if x.Usage == nil {
+		o.violation("M5: %s is settled without a measured use", name)
+		return
+	}
+	if !ok {
+		if x.Charged+x.Debt > 0 {
+			o.violation("A5: %s is billed %d fen and its lock never opened", name, x.Charged+x.Debt)
+		}
+		return
+	}
+	billed := time.Duration(x.Usage.BilledMS) * time.Millisecond
+	slack := time.Millisecond + open/5000 // one tick, and the drift that the contract allows
+	if x.Usage.Measured == billing.AcrossBoots || len(x.Spans) > 1 {
+		// A later boot is placed on server time by its fastest word.
+		last := m.lock.boots[x.Spans[len(x.Spans)-1].Boot]
+		slack += last.fresh + o.w.at/2500 + 2*time.Millisecond
+	}
+	if billed > open+slack {
+		o.violation("M5: %s is billed %s and %s was open for it for %s", name, billed, m.lock.id, open)
+	}
+	end := m.at + open
+	if x.EndedBy == order.DeviceEnded && shut && !m.lock.lossy && len(x.Spans) == 1 && o.sameRun(m, end) && billed < open-slack {
+		o.violation("M5: %s is billed %s only, %s was open for it for %s", name, billed, m.lock.id, open)
+	}
+	if want := o.price(x.Usage.BilledMS, x.Usage.DaySpent, x.PayWith); x.Quote.Total != want {
+		o.violation("M5: %s costs %d fen, its tariff says %d for %d ms", name, x.Quote.Total, want, x.Usage.BilledMS)
+	}
+}
+
+// sameRun tells whether a lock kept its power from a movement to a moment.
+func (o *oracle) sameRun(m movement, end time.Duration) bool {
+	for _, b := range m.lock.boots {
+		if b.at >= m.at && b.at <= end {
+			return false
+		}
+	}
+	return true
+}
+
+// price is the tariff in the oracle's own words: unlock fee, each started block
+// of the time that is not free, at most the ride's cap and what the day's cap
+// leaves.
+func (o *oracle) price(ms int64, spent billing.Fen, pay order.PayWith) billing.Fen {
+	if pay == order.PayService {
+		return 0
+	}
+	t := o.w.tariff
+	total := t.UnlockFee
+	for left := ms - t.FreeMS; left > 0 && total < t.RideCap; left -= t.BlockMS {
+		total += t.BlockFee
+	}
+	return min(total, t.RideCap, max(t.DayCap-spent, 0))
+}
+
+// judge is the verdict after the repair.
+func (o *oracle) judge() {
+	for _, open := range o.unresolved() {
+		o.violation("after the repair: %s", open)
+	}
+	days := map[string]billing.Fen{}
+	receipts := map[string]billing.Fen{}
+	for _, x := range o.w.store.Orders() {
+		o.w.result.Orders[string(x.State)]++
+		o.judgeOrder(x)
+		if x.PayWith == order.PayWallet {
+			days[x.Rider+" on "+x.Day] += x.Paid()
+			receipts[x.Rider] += x.Paid()
+		}
+	}
+	for _, day := range sorted(days) {
+		if days[day] > o.w.tariff.DayCap {
+			o.violation("M5: %s paid %d fen, the day's cap is %d", day, days[day], o.w.tariff.DayCap)
+		}
+	}
+	o.judgeMoney(receipts)
+	for _, id := range sorted(o.commands) {
+		k := o.commands[id]
+		moves := o.byNumber[numberKey{k.Device, k.Epoch, k.Seq}]
+		if k.Kind == device.Start && k.State != device.OutcomeUnknown && (k.State == device.Executed) != (moves > 0) {
+			o.violation("A5: start #%d of %s is %s and moved %d times", k.Seq, k.Device, k.State, moves)
+		}
+	}
+	for _, l := range o.w.locks {
+		if d, body := l.flash.Outlet.Opens, l.body.Opens; d > body {
+			o.violation("A7: %s counts %d openings, there were %d", l.id, d, body)
+		}
+		if out := o.w.store.Outlets(l.id)[0]; out.Opens > l.body.Opens || out.Stated.Known && out.Stated.Closed != l.body.Closed {
+			o.violation("E2: of %s the server believes closed %v after %d openings; true is %v after %d", l.id, out.Stated.Closed,
+				out.Opens, l.body.Closed, l.body.Opens)
+		}
+	}
+}
+
+func (o *oracle) judgeOrder(x order.Order) {
+	name := o.name(x.ID)
+	moves := o.byOrder[x.ID]
+	if len(moves) > 1 {
+		o.violation("M6: %s moved %d times", name, len(moves))
+	}
+	paid := x.Paid()
+	switch {
+	case len(moves) == 0 && (paid != 0 || x.Charged != 0 || x.Debt != 0):
+		o.violation("A5: %s cost %d fen and its lock never opened", name, paid)
+	case x.State == order.Voided && (x.Charged != 0 || x.Debt != 0):
+		o.violation("M5: %s is voided and cost %d fen", name, paid)
+	case x.State == order.Voided && len(moves) > 0 && !o.items[x.ID]:
+		o.violation("M6: %s moved and is voided (%s), and no item tells staff", name, x.Reason)
+	case x.State == order.Voided && o.commands[x.Command].State == device.Executed && !o.items[order.ItemLateExecuted+"/"+x.ID]:
+		o.violation("M6: %s is voided and its start was proved executed, and no item says so", name)
+	case x.Charged > x.HoldFen || x.Refunded > x.Charged+x.Debt || x.Refunded < 0:
+		o.violation("M8: %s: captured %d of a hold of %d, refunded %d", name, x.Charged, x.HoldFen, x.Refunded)
+	}
+	if o.ledger.byOrder[x.ID] != paid {
+		o.violation("M5: %s says %d fen paid, its transfers say %d", name, paid, o.ledger.byOrder[x.ID])
+	}
+	if x.State != order.Settled {
+		return
+	}
+	again, _ := json.Marshal(x.Tariff.Quote(*x.Usage))
+	if stored, _ := json.Marshal(x.Quote); string(again) != string(stored) {
+		o.violation("M5: the quote of %s computed again is %s, stored is %s", name, again, stored)
+	}
+}
+
+// judgeMoney compares each wallet with its own story: what was put in, less the
+// receipts, is there or is owed.
+func (o *oracle) judgeMoney(receipts map[string]billing.Fen) {
+	for _, err := range o.ledger.judge() {
+		o.violation("%v", err)
+	}
+	transfers, accounts := o.w.store.Ledger()
+	in := map[string]billing.Fen{}
+	for _, t := range transfers {
+		if t.Purpose == billing.ForTopUp {
+			in[strings.TrimPrefix(string(t.Credit), "wallet:")] += t.Amount
+		}
+	}
+	if len(transfers) != len(o.ledger.seen) {
+		o.violation("M1: the ledger has %d transfers, %d were committed", len(transfers), len(o.ledger.seen))
+	}
+	have := map[billing.AccountID]billing.Account{}
+	for _, a := range accounts {
+		have[a.ID] = a
+	}
+	for _, r := range o.w.riders {
+		wallet, owed := have[billing.Wallet(r)], have[billing.Receivable(r)]
+		if wallet.Held != 0 || wallet.Posted < 0 || owed.Posted > 0 {
+			o.violation("M3: the wallet of %s: %s", r, fmt.Sprintf("%d posted, %d held, %d owed", wallet.Posted, wallet.Held, -owed.Posted))
+		}
+		if want := in[r] - receipts[r]; wallet.Posted+owed.Posted != want {
+			o.violation("M2: %s put in %d fen and has receipts over %d; the wallet has %d and the debt is %d", r, in[r],
+				receipts[r], wallet.Posted, -owed.Posted)
+		}
+	}
+}

@@ -1,0 +1,414 @@
+package world
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/unlatch/unlatch/billing"
+	"github.com/unlatch/unlatch/device"
+	sim "github.com/unlatch/unlatch/firmware-sim"
+	"github.com/unlatch/unlatch/order"
+)
+
+// legal is the table of DESIGN section 6 for locks, written from the text. ""
+// is before the order.
+var legal = map[order.State]map[order.Input]order.State{
+	"": {order.Authorised: order.Starting},
+	order.Starting: {order.Executed: order.Active, order.Refused: order.Voided, order.Fenced: order.Voided,
+		order.CannotTell: order.Voided, order.DeadlinePast: order.Unresolved},
+	order.Unresolved: {order.Executed: order.Active, order.Refused: order.Voided, order.Fenced: order.Voided,
+		order.CannotTell: order.Voided, order.GiveUp: order.Voided},
+	order.Active: {order.DeviceEnded: order.Ended, order.FoundShut: order.Ended, order.RiderEnded: order.Ended,
+		order.StaffEnded: order.Ended, order.Watchdog: order.Ended},
+	order.Ended: {order.Captured: order.Settled},
+}
+
+// edge is how Covered names a move.
+func edge(from order.State, in order.Input) string {
+	return strings.TrimSpace(string(from) + " " + string(in))
+}
+
+type numberKey struct {
+	device device.ID
+	epoch  uint32
+	seq    uint64
+}
+
+type evidenceKey struct {
+	device  device.ID
+	epoch   uint32
+	journal device.Journal
+	seq     uint64
+}
+
+// movement is a true opening by the motor with the lock that made it.
+type movement struct {
+	sim.Movement
+	lock *lock
+	at   time.Duration
+}
+
+// oracle follows commits and bolts and knows which promises they may not break.
+type oracle struct {
+	w         *world
+	names     map[string]string
+	orders    map[string]order.Order
+	commands  map[string]device.Command
+	since     map[string]time.Duration // when a command was committed
+	numbers   map[numberKey]string
+	published int // commands that may still go out
+	evidence  map[evidenceKey][]byte
+	lost      map[device.ID]uint64
+	keys      map[order.KeyRef]order.Key
+	items     map[string]bool       // orders that some item names
+	byOrder   map[string][]movement // true openings, by order
+	byNumber  map[numberKey]int     // and how many there were per command
+	ledger    ledger
+}
+
+func newOracle(w *world) *oracle {
+	return &oracle{w: w, names: map[string]string{}, orders: map[string]order.Order{}, commands: map[string]device.Command{},
+		since: map[string]time.Duration{}, numbers: map[numberKey]string{}, evidence: map[evidenceKey][]byte{},
+		lost: map[device.ID]uint64{}, keys: map[order.KeyRef]order.Key{}, items: map[string]bool{},
+		byOrder: map[string][]movement{}, byNumber: map[numberKey]int{}, ledger: newLedger()}
+}
+
+// violation notes a broken promise.
+func (o *oracle) violation(format string, args ...any) {
+	text := fmt.Sprintf("%s %s", o.w.at.Round(time.Millisecond), fmt.Sprintf(format, args...))
+	if len(o.w.result.Violations) < 50 {
+		o.w.result.Violations = append(o.w.result.Violations, text)
+	}
+	o.w.note("oracle", "VIOLATION %s", text)
+}
+
+// name is how the story calls an order.
+func (o *oracle) name(id string) string {
+	if n, ok := o.names[id]; ok {
+		return n
+	}
+	return "order " + id
+}
+
+// moves tells a commit's moves for the story.
+func (o *oracle) moves(c order.Changes) string {
+	if o.w.trace == nil {
+		return ""
+	}
+	var s strings.Builder
+	for _, m := range c.Moves {
+		fmt.Fprintf(&s, "; %s %s -> %s (%s)", o.name(m.Order), m.From, m.To, m.Input)
+	}
+	for _, i := range c.Items {
+		fmt.Fprintf(&s, "; item %s", i.Kind)
+	}
+	return s.String()
+}
+
+// refused looks at what a use case would not do: only facts that the caller may
+// hear are allowed to leave it.
+func (o *oracle) refused(what string, err error) {
+	for _, known := range []error{order.ErrNotFound, order.ErrTicketExpired, order.ErrTicketUsed, order.ErrTicketStale,
+		order.ErrOutletBusy, order.ErrOutletOpen, order.ErrOutletBlocked, order.ErrNotInService, order.ErrOffline,
+		order.ErrBatteryLow, order.ErrNoMoney, order.ErrDebt, order.ErrTooManyLive, order.ErrKeyReused, order.ErrWrongState,
+		order.ErrStillOpen, order.ErrOverRefund} {
+		if errors.Is(err, known) && !errors.Is(err, billing.ErrNoMoney) {
+			if strings.HasPrefix(what, "time of") && !errors.Is(err, order.ErrNotFound) {
+				break // the passing of time is never wrong
+			}
+			return
+		}
+	}
+	o.violation("E3: %s fails: %v", what, err)
+}
+
+// committed follows one transaction. by is the use case and loaded the moment
+// of its snapshot.
+func (o *oracle) committed(c order.Changes, by any, loaded time.Time) {
+	for _, x := range c.Orders {
+		o.order(x)
+	}
+	for _, m := range c.Moves {
+		o.w.result.Covered[edge(m.From, m.Input)]++
+		if to, ok := legal[m.From][m.Input]; !ok || to != m.To {
+			o.violation("E3: %s moves %s -> %s by %s", o.name(m.Order), m.From, m.To, m.Input)
+		}
+	}
+	o.history(c)
+	for _, k := range c.Commands {
+		o.command(k, c)
+	}
+	for _, e := range c.Evidence {
+		k := evidenceKey{e.Device, e.Epoch, e.Journal, e.Seq}
+		if have, ok := o.evidence[k]; ok && !bytes.Equal(have, e.Raw) {
+			o.violation("E3: evidence %s/%d is replaced by other bytes", e.Device, e.Seq)
+		}
+		o.evidence[k] = e.Raw
+	}
+	for _, d := range c.Devices {
+		o.lost[d.ID] = d.LostUpTo
+	}
+	for _, k := range c.Keys {
+		if have, ok := o.keys[k.KeyRef]; ok {
+			o.violation("E5: key %s is claimed again; it has %q", k.Key, have.Answer)
+		}
+		o.keys[k.KeyRef] = k
+	}
+	for _, i := range c.Items {
+		o.items[i.Order], o.items[i.Kind+"/"+i.Order] = true, true
+	}
+	if err := o.ledger.post(c); err != nil {
+		o.violation("%v", err)
+	}
+	if h, ok := by.(order.Hear); ok {
+		o.heard(h, loaded)
+	}
+	o.oneAtATime(c)
+}
+
+// history holds every order's chain of moves together: each begins where the
+// last one ended, and an order's state changes by moves only.
+func (o *oracle) history(c order.Changes) {
+	for _, x := range c.Orders {
+		state := o.orders[x.ID].State
+		for _, m := range c.Moves {
+			if m.Order == x.ID {
+				if m.From != state {
+					o.violation("E3: %s moves from %q but stood in %q", o.name(x.ID), m.From, state)
+				}
+				state = m.To
+			}
+		}
+		if state != x.State {
+			o.violation("E3: %s is written as %s, its moves lead to %s", o.name(x.ID), x.State, state)
+		}
+		o.orders[x.ID] = x
+	}
+}
+
+// order looks at one written row of an order against the one before.
+func (o *oracle) order(x order.Order) {
+	was, known := o.orders[x.ID]
+	if !known {
+		o.names[x.ID] = fmt.Sprintf("order-%d", len(o.names)+1)
+	}
+	if was.State == order.Voided && x.State != was.State || was.State == order.Settled && (x.State != was.State ||
+		x.Charged != was.Charged || x.Debt != was.Debt || x.Quote.Total != was.Quote.Total || x.Refunded < was.Refunded) {
+		o.violation("E3: %s was %s and is changed", o.name(x.ID), was.State)
+	}
+	if x.State == order.Active && was.State != order.Active && len(o.byOrder[x.ID]) == 0 {
+		o.violation("A5: %s becomes active and its lock never moved", o.name(x.ID))
+	}
+	if x.State == order.Settled && was.State != order.Settled {
+		o.settled(x)
+	}
+}
+
+// command looks at one written row of a command against the one before.
+func (o *oracle) command(k device.Command, c order.Changes) {
+	was, known := o.commands[k.ID]
+	if known && !was.State.Open() && was.State != k.State {
+		o.violation("E3: %s #%d of %s was %s and becomes %s", k.Kind, k.Seq, k.Device, was.State, k.State)
+	}
+	if known && !bytes.Equal(was.Bytes, k.Bytes) {
+		o.violation("A1: the bytes of %s #%d of %s change", k.Kind, k.Seq, k.Device)
+	}
+	number := numberKey{k.Device, k.Epoch, k.Seq}
+	if !known {
+		if other, ok := o.numbers[number]; ok {
+			o.violation("A1: #%d of %s is given to %s and %s", k.Seq, k.Device, other, k.ID)
+		}
+		o.numbers[number] = k.ID
+		o.since[k.ID] = o.w.at
+		if k.Kind == device.Start {
+			o.funded(k, c)
+		}
+	}
+	if k.State == device.Published && was.State != device.Published {
+		o.published++
+	}
+	if was.State == device.Published && k.State != device.Published {
+		o.published--
+	}
+	o.commands[k.ID] = k
+	if (k.State == device.NotExecuted || k.State == device.Rejected) && k.Kind == device.Start && o.byNumber[number] > 0 {
+		o.violation("A5: start #%d of %s is %s, and it moved", k.Seq, k.Device, k.State)
+	}
+	if k.State == device.Executed && k.Kind == device.Start && o.byNumber[number] == 0 {
+		o.violation("A5: start #%d of %s is executed, and it never moved", k.Seq, k.Device)
+	}
+}
+
+// funded checks that a start comes with its hold, or for staff.
+func (o *oracle) funded(k device.Command, c order.Changes) {
+	x := o.orders[k.Order]
+	if x.ID == "" {
+		o.violation("A3: start #%d of %s serves no order", k.Seq, k.Device)
+		return
+	}
+	if x.PayWith == order.PayService {
+		return
+	}
+	least := min(o.w.tariff.UnlockFee+o.w.tariff.BlockFee, o.w.tariff.RideCap)
+	for _, t := range c.Transfers {
+		if t.Kind == billing.Pending && t.Order == k.Order && t.Debit == billing.Wallet(x.Rider) && t.Amount >= least {
+			return
+		}
+	}
+	o.violation("A3: start #%d of %s is committed without a hold", k.Seq, k.Device)
+}
+
+// heard notes the shortest way that any word of a boot had.
+func (o *oracle) heard(h order.Hear, loaded time.Time) {
+	l := o.w.byID[h.Device]
+	var boot device.Boot
+	var uptime uint64
+	if e := h.Word.Evidence; e != nil {
+		boot, uptime = e.Boot, e.Uptime
+	} else {
+		boot, uptime = h.Word.Beat.Boot, h.Word.Beat.Uptime
+	}
+	b, ok := l.boots[boot]
+	if !ok {
+		o.violation("world: %s speaks of an unknown boot", l.id)
+		return
+	}
+	run := time.Duration(uptime)*time.Millisecond - l.start
+	run -= time.Duration(int64(run/time.Microsecond) * int64(l.ppm) / 1000)
+	way := loaded.Sub(o.w.began) - b.at - run
+	if !b.heard || way < b.fresh {
+		b.heard, b.fresh = true, way
+		l.boots[boot] = b
+	}
+}
+
+// oneAtATime checks A4 and A6 for the orders and commands that a commit touched.
+func (o *oracle) oneAtATime(c order.Changes) {
+	for _, x := range c.Orders {
+		if !x.State.Live() {
+			continue
+		}
+		for _, y := range o.orders {
+			if y.ID == x.ID || !y.State.Live() {
+				continue
+			}
+			if y.Device == x.Device && y.Outlet == x.Outlet {
+				o.violation("A4: %s and %s are live on %s", o.name(x.ID), o.name(y.ID), x.Device)
+			}
+			if y.Rider == x.Rider && x.PayWith != order.PayService && y.PayWith != order.PayService && o.w.env.Config.LivePerKind == 1 {
+				o.violation("A4: %s and %s of %s are live", o.name(x.ID), o.name(y.ID), x.Rider)
+			}
+		}
+	}
+	for _, k := range c.Commands {
+		if k.Kind != device.Start || !k.State.Open() {
+			continue
+		}
+		for _, other := range o.commands {
+			if other.ID != k.ID && other.Device == k.Device && other.Kind == device.Start && other.State.Open() {
+				o.violation("A6: starts #%d and #%d of %s are open", k.Seq, other.Seq, k.Device)
+			}
+		}
+	}
+}
+
+// unsettled tells whether a lock has a start or ring without a result.
+func (o *oracle) unsettled(id device.ID) bool {
+	for _, k := range o.commands {
+		if k.Device == id && k.Kind.Expires() && k.State.Open() {
+			return true
+		}
+	}
+	return false
+}
+
+// leaves looks at a command that goes on the air.
+func (o *oracle) leaves(c device.Command) {
+	if have, ok := o.commands[c.ID]; !ok || !bytes.Equal(have.Bytes, c.Bytes) {
+		o.violation("S11: %s #%d of %s leaves and is not what was committed", c.Kind, c.Seq, c.Device)
+	}
+}
+
+// acked looks at an ack that goes on the air: what it covers is committed, or
+// closed as lost.
+func (o *oracle) acked(l *lock, epoch uint32, a device.Ack) {
+	for seq := uint64(1); seq <= a.N; seq++ {
+		if _, ok := o.evidence[evidenceKey{l.id, epoch, a.Journal, seq}]; !ok && !(l.lossy && seq <= o.lost[l.id]) {
+			o.violation("E1: %s is acked up to %d and %d is not committed", l.id, a.N, seq)
+		}
+	}
+}
+
+// moved holds a true opening against what was committed.
+func (o *oracle) moved(l *lock, m sim.Movement) {
+	number := numberKey{l.id, m.Epoch, m.Seq}
+	if o.byNumber[number]++; o.byNumber[number] > 1 {
+		o.violation("A1: %s moves %d times for #%d of epoch %d", l.id, o.byNumber[number], m.Seq, m.Epoch)
+	}
+	k, ok := o.commands[o.numbers[number]]
+	id := m.Order.String()
+	switch {
+	case !ok || k.Kind != device.Start || o.since[k.ID] > o.w.at:
+		o.violation("A3: %s moves for #%d, which is no committed start", l.id, m.Seq)
+		return
+	case k.Order != id:
+		o.violation("M6: %s moves for %s, start #%d serves %s", l.id, o.name(id), m.Seq, o.name(k.Order))
+	case m.At.After(k.Deadline):
+		o.violation("A2: %s moves %s after the deadline of #%d", l.id, m.At.Sub(k.Deadline), m.Seq)
+	}
+	if k.State == device.NotExecuted || k.State == device.Rejected {
+		o.violation("A5: %s moves for #%d, which is %s", l.id, m.Seq, k.State)
+	}
+	o.byOrder[id] = append(o.byOrder[id], movement{m, l, o.w.at})
+}
+
+// resolved tells whether nothing waits for anything any more.
+func (o *oracle) resolved() bool {
+	return len(o.unresolved()) == 0
+}
+
+// unresolved lists what still waits.
+func (o *oracle) unresolved() []string {
+	var open []string
+	for _, x := range o.w.rides {
+		if !x.over {
+			open = append(open, fmt.Sprintf("%s still asks for %s", x.who, x.lock.id))
+		}
+	}
+	for _, id := range sorted(o.orders) {
+		if s := o.orders[id].State; s != order.Settled && s != order.Voided {
+			open = append(open, fmt.Sprintf("M6: %s is %s", o.name(id), s))
+		}
+	}
+	if len(open) > 0 {
+		return open
+	}
+	for _, id := range sorted(o.commands) {
+		if k := o.commands[id]; k.State.Open() {
+			open = append(open, fmt.Sprintf("A5: %s #%d of %s is %s", k.Kind, k.Seq, k.Device, k.State))
+		}
+	}
+	for _, d := range o.w.store.Devices() {
+		l, out := o.w.byID[d.ID], o.w.store.Outlets(d.ID)[0]
+		if out.Block != device.NotBlocked || out.Order != "" {
+			open = append(open, fmt.Sprintf("A4: the outlet of %s is taken (%q) or blocked (%q)", d.ID, o.name(out.Order), out.Block))
+		}
+		if d.Service == device.OutOfService {
+			open = append(open, fmt.Sprintf("%s is out of service: %s", d.ID, d.ServiceReason))
+		}
+		if d.Epoch != l.epoch || !l.c.Connected() || !l.body.Closed {
+			open = append(open, fmt.Sprintf("%s is not at rest", d.ID))
+		}
+		// Of pieces that a worn chip lost there is nothing left to ack.
+		acked := l.flash.Acked == l.flash.Highest || l.lossy && len(l.flash.Entries) == 0
+		if !acked || d.Applied != l.flash.Highest || d.Journal != device.Journal(l.flash.Journal) {
+			open = append(open, fmt.Sprintf("E2: %s journalled %d, applied are %d, it knows acked %d", d.ID, l.flash.Highest, d.Applied, l.flash.Acked))
+		}
+	}
+	slices.Sort(open)
+	return open
+}

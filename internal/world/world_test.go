@@ -1,0 +1,149 @@
+package world
+
+import (
+	"bytes"
+	"fmt"
+	"maps"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/unlatch/unlatch/order"
+)
+
+// A schedule is fixed by its seed. Half of the seeds never change, so that what
+// was once seen is seen again; the other half follow the date.
+const (
+	schedules = 500
+	baseSeed  = 20260301
+)
+
+func seeds() []uint64 {
+	y, m, d := time.Now().UTC().Date()
+	today := uint64(y)*10_000 + uint64(m)*100 + uint64(d)
+	var list []uint64
+	for i := range uint64(schedules) / 2 {
+		list = append(list, baseSeed+i, today<<16+i)
+	}
+	return list
+}
+
+func TestFiveHundredSchedulesBreakNoPromise(t *testing.T) {
+	list := seeds()
+	results := make([]Result, len(list))
+	began := time.Now()
+	var next atomic.Int64
+	var wg sync.WaitGroup
+	for range runtime.GOMAXPROCS(0) {
+		wg.Go(func() {
+			for i := next.Add(1) - 1; i < int64(len(list)); i = next.Add(1) - 1 {
+				results[i] = Run(list[i], Options{})
+			}
+		})
+	}
+	wg.Wait()
+	took := time.Since(began)
+	var steps []int
+	faults, with, orders, covered := map[string]int{}, map[string]int{}, map[string]int{}, map[string]int{}
+	for _, r := range results {
+		steps = append(steps, r.Steps)
+		for f, n := range r.Faults {
+			faults[f] += n
+			with[f]++
+		}
+		for s, n := range r.Orders {
+			orders[s] += n
+		}
+		for e, n := range r.Covered {
+			covered[e] += n
+		}
+		if len(r.Faults) < 3 {
+			t.Errorf("seed %d has %d kinds of fault (%v), want at least 3", r.Seed, len(r.Faults), r.Faults)
+		}
+		for _, v := range r.Violations {
+			t.Errorf("seed %d: %s", r.Seed, v)
+		}
+	}
+	slices.Sort(steps)
+	median := steps[len(steps)/2]
+	t.Logf("%d schedules in %s, %.0f a second; steps: least %d, median %d, most %d", len(list), took.Round(time.Millisecond),
+		float64(len(list))/took.Seconds(), steps[0], median, steps[len(steps)-1])
+	t.Logf("orders: %s", counts(orders))
+	t.Logf("faults (times, in schedules): %s", countsIn(faults, with))
+	t.Logf("moves: %s", counts(covered))
+	if median < 200 {
+		t.Errorf("the median schedule has %d steps, want at least 200", median)
+	}
+	for _, e := range reachable() {
+		if covered[e] == 0 {
+			t.Errorf("no schedule of %d saw the move %q", len(list), e)
+		}
+	}
+}
+
+// reachable lists the moves that an order of a lock can make: every one that the
+// real table allows but those of pending, which waits for payments.
+func reachable() []string {
+	edges := []string{edge("", order.Authorised)}
+	for _, from := range []order.State{order.Starting, order.Unresolved, order.Active, order.Ended} {
+		for _, in := range []order.Input{order.Authorised, order.Cancelled, order.Executed, order.Refused, order.Fenced,
+			order.CannotTell, order.DeadlinePast, order.GiveUp, order.DeviceEnded, order.FoundShut, order.RiderEnded,
+			order.StaffEnded, order.Watchdog, order.Captured} {
+			if _, err := from.Next(in); err == nil {
+				edges = append(edges, edge(from, in))
+			}
+		}
+	}
+	return edges
+}
+
+func counts(m map[string]int) string {
+	var parts []string
+	for _, k := range sorted(m) {
+		parts = append(parts, fmt.Sprintf("%s %d", k, m[k]))
+	}
+	return strings.Join(parts, ", ")
+}
+
+func countsIn(m, in map[string]int) string {
+	var parts []string
+	for _, k := range sorted(m) {
+		parts = append(parts, fmt.Sprintf("%s %d in %d", k, m[k], in[k]))
+	}
+	return strings.Join(parts, ", ")
+}
+
+func TestSameSeedTellsTheSameStory(t *testing.T) {
+	for seed := uint64(baseSeed); seed < baseSeed+8; seed++ {
+		var first, second bytes.Buffer
+		a := Run(seed, Options{Trace: &first})
+		b := Run(seed, Options{Trace: &second})
+		c := Run(seed, Options{})
+		if !bytes.Equal(first.Bytes(), second.Bytes()) {
+			t.Errorf("seed %d told two stories; they part at:\n%s", seed, parting(first.String(), second.String()))
+		}
+		for _, other := range []Result{b, c} {
+			if a.Steps != other.Steps || !maps.Equal(a.Faults, other.Faults) || !maps.Equal(a.Orders, other.Orders) ||
+				!maps.Equal(a.Covered, other.Covered) || !slices.Equal(a.Violations, other.Violations) {
+				t.Errorf("seed %d gave %+v, then %+v", seed, a, other)
+			}
+		}
+		if lines := bytes.Count(first.Bytes(), []byte("\n")); lines < a.Steps {
+			t.Errorf("seed %d: %d lines tell %d steps, want one each at least", seed, lines, a.Steps)
+		}
+	}
+}
+
+func parting(a, b string) string {
+	x, y := strings.Split(a, "\n"), strings.Split(b, "\n")
+	for i := range min(len(x), len(y)) {
+		if x[i] != y[i] {
+			return x[i] + "\n" + y[i]
+		}
+	}
+	return "the end of the shorter one"
+}
