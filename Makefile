@@ -27,7 +27,7 @@ check:
 	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { gofmt -l $$(git ls-files '*.go'); echo 'run: make fmt'; exit 1; }
 	$(GO) vet ./...
 	$(GO) run honnef.co/go/tools/cmd/staticcheck@v0.8.0 ./...
-	$(GO) test ./internal/testkit/architecture ./api -run 'TestArrows|TestOpenAPI' 
+	$(GO) test ./internal/testkit/architecture ./cmd/unlatch ./order -run 'TestArrows|TestOnlyTheDemo|TestEveryPackage|TestOpenAPI|TestDiagram'
 
 fmt:
 	gofmt -w $$(git ls-files '*.go')
@@ -39,3 +39,8 @@ generate:
 
 clean:
 	rm -rf bin
+
+# Plants every bug of internal/sabotage, one after the other.
+.PHONY: sabotage
+sabotage: setup
+	SABOTAGE=all $(GO) test -count=1 -v -timeout 60m ./internal/sabotage -run TestPlantedBugsAreCaught

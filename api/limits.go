@@ -21,9 +21,9 @@ type Limit struct {
 
 // Limits bounds what one party may ask. A zero field means its default.
 type Limits struct {
-	Rider  Limit // per rider; 5/s, burst 20
+	Rider  Limit // per rider; 10/s, burst 40
 	Code   Limit // scans and page views per code; 2/s, burst 10
-	Source Limit // per source address (an IPv6 /64 is one source); 50/s, burst 200
+	Source Limit // per source address (an IPv6 /64 is one source; a campus may be one too); 300/s, burst 1500
 	// WaitsPerRider is how many long polls and streams one rider may have open; 6.
 	WaitsPerRider int
 	// Kept is how many parties each table remembers; 20,000. The one that was
@@ -40,9 +40,9 @@ func (l Limits) withDefaults() Limits {
 			to.Burst = d.Burst
 		}
 	}
-	set(&l.Rider, Limit{5, 20})
+	set(&l.Rider, Limit{10, 40})
 	set(&l.Code, Limit{2, 10})
-	set(&l.Source, Limit{50, 200})
+	set(&l.Source, Limit{300, 1500})
 	if l.WaitsPerRider == 0 {
 		l.WaitsPerRider = 6
 	}

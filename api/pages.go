@@ -155,7 +155,7 @@ func (a *API) codeView(ctx context.Context, path string) (rider.View, error) {
 		return v, err
 	}
 	d := rows[0].Device
-	v.Kind = string(d.Kind)
+	v.Kind, v.Device = string(d.Kind), string(d.ID)
 	for _, venue := range venues {
 		if venue.ID == d.Venue {
 			v.Venue, v.Phone = venue.Name, venue.Phone

@@ -77,6 +77,7 @@ type View struct {
 	Operator     string
 	Number       string // as printed
 	Kind         string // lock or pump
+	Device       string // its id, as on its body
 	Venue        string
 	Availability string // in the words of device.Availability
 	Phone        string

@@ -190,7 +190,7 @@ func (b *bench) set(ctx context.Context, group *errgroup.Group, url string, log 
 		return err
 	}
 	b.node, err = startNode(ctx, nodeConfig{DatabaseURL: url, Keys: k, StoreDir: dir, HTTP: "127.0.0.1:0", MQTT: "127.0.0.1:0",
-		Domain: "q.test", Login: weChatLogin{login}, Log: log,
+		Login: weChatLogin{login}, Log: log,
 		Limits: unlimited})
 	if err != nil {
 		return err

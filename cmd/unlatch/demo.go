@@ -62,6 +62,10 @@ const (
 	demoVenue  = "campus"
 )
 
+// demoLimits leave room for scripts that play many riders from one address.
+var demoLimits = api.Limits{Rider: api.Limit{PerSecond: 200, Burst: 1000}, Code: api.Limit{PerSecond: 100, Burst: 500},
+	Source: api.Limit{PerSecond: 5000, Burst: 20_000}, WaitsPerRider: 50}
+
 // readyFile is what --ready-file writes.
 type readyFile struct {
 	HTTP     string   `json:"http"`
@@ -135,8 +139,8 @@ func (d *demo) play(ctx context.Context, url string, out io.Writer) error {
 		return err
 	}
 	d.node, err = startNode(ctx, nodeConfig{DatabaseURL: url, Keys: k, StoreDir: d.dir, HTTP: address, MQTT: d.MQTT, NATS: d.NATS,
-		Domain: domain, Operator: "Demo Campus", Login: weChatLogin{login}, Log: d.log,
-		Limits: api.Limits{}, Orders: order.Config{StartDeadline: d.StartDeadline, Patience: d.Patience, MaxRide: d.MaxRide}})
+		Domain: domain, CodeScheme: "http", Operator: "Demo Campus", Login: weChatLogin{login}, Log: d.log,
+		Limits: demoLimits, Orders: order.Config{StartDeadline: d.StartDeadline, Patience: d.Patience, MaxRide: d.MaxRide}})
 	if err != nil {
 		return err
 	}

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -34,6 +35,7 @@ type venue struct {
 	url    string // of the database
 	keys   keys
 	nodes  []*node
+	cancel []context.CancelFunc // of each replica
 	fleet  *sim.Fleet
 	stage  string // address of stage directions
 	wechat string
@@ -92,14 +94,32 @@ func newVenue(t testing.TB, c venueConfig) *venue {
 			nc.NATSURL, nc.MQTTURL = v.nodes[0].NATSAddr, "mqtt+nats://"+v.nodes[0].MQTTAddr
 			nc.NATS = ""
 		}
-		n, err := startNode(ctx, nc)
-		if err != nil {
-			t.Fatal(err)
-		}
-		v.nodes = append(v.nodes, n)
+		v.restart(ctx, t, nc)
 	}
 	v.seed(c.Bikes, group)
 	return v
+}
+
+// restart starts a replica and adds it to the venue.
+func (v *venue) restart(ctx context.Context, t testing.TB, c nodeConfig) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(ctx)
+	n, err := startNode(ctx, c)
+	if err != nil {
+		cancel()
+		t.Fatal(err)
+	}
+	v.nodes, v.cancel = append(v.nodes, n), append(v.cancel, cancel)
+}
+
+// stop ends a replica and takes it out of the venue.
+func (v *venue) stop(t testing.TB, i int) {
+	t.Helper()
+	v.cancel[i]()
+	if err := v.nodes[i].wait(); err != nil {
+		t.Errorf("a replica ended with %v", err)
+	}
+	v.nodes, v.cancel = slices.Delete(v.nodes, i, i+1), slices.Delete(v.cancel, i, i+1)
 }
 
 // testLog sends log lines to the test while it runs.

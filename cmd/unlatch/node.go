@@ -41,6 +41,7 @@ type nodeConfig struct {
 	PublicMQTT  string // what provisioning files name; "" = where the broker listens
 	TLS         *tls.Config
 	Domain      string // host in printed codes; "" = the HTTP address
+	CodeScheme  string // of the addresses in codes: https, but for demo and tests
 	Operator    string
 	TrustProxy  bool
 	Login       api.Login
@@ -359,9 +360,8 @@ func (n *node) startHTTP(ctx context.Context, conn *bus.Conn) error {
 		return fmt.Errorf("listen for HTTP: %w", err)
 	}
 	n.HTTPAddr = l.Addr().String()
-	scheme := "http"
 	if c.TLS != nil {
-		l, scheme = tls.NewListener(l, c.TLS), "https"
+		l = tls.NewListener(l, c.TLS)
 	}
 	if c.Domain == "" {
 		c.Domain = n.HTTPAddr
@@ -370,7 +370,7 @@ func (n *node) startHTTP(ctx context.Context, conn *bus.Conn) error {
 	if n.minter, err = qr.NewMinter(qr.MinterConfig{Secret: c.Keys.derive("code")}); err != nil {
 		return err
 	}
-	n.api, err = api.New(api.Config{Orders: n.orders, Store: n.db, Login: c.Login, Minter: n.minter, Domain: c.Domain, Scheme: scheme,
+	n.api, err = api.New(api.Config{Orders: n.orders, Store: n.db, Login: c.Login, Minter: n.minter, Domain: c.Domain, Scheme: c.CodeScheme,
 		Watcher: watcher{conn}, Battery: n.orders.LastKnown, Provision: n.provision, DisplayName: c.Operator, Limits: c.Limits,
 		TrustProxy: c.TrustProxy, Log: c.Log,
 		Ready: map[string]func(context.Context) error{
