@@ -205,3 +205,14 @@ func TestAHoldIsTheBalanceOrTheRidesCap(t *testing.T) {
 		t.Errorf("service with no balance: got %d, %v, want 0, true", hold, ok)
 	}
 }
+
+func BenchmarkQuote(b *testing.B) {
+	t := billing.Tariff{ID: "bike", Version: 1, UnlockFee: 100, FreeMS: 300_000, BlockMS: 1_800_000, BlockFee: 150, RideCap: 2000,
+		DayCap: 3000, Rounding: billing.StartedBlocks}
+	u := billing.Usage{BilledMS: 7_200_000, DaySpent: 2500, Measured: billing.WithinBoot, Evidence: []string{"0102030405060708/1", "0102030405060708/2"}}
+	for b.Loop() {
+		if t.Quote(u).Total == 0 {
+			b.Fatal("a ride of two hours is not free")
+		}
+	}
+}

@@ -47,6 +47,9 @@ func (a Act) Decide(s Snapshot, env Env) (Changes, Acted, error) {
 	if o == nil || t.device == nil || a.Rider != "" && o.Rider != a.Rider {
 		return fail(ErrNotFound)
 	}
+	if (a.Input == ForceEnd || a.Input == GiveUpNow) && a.Staff == nil {
+		return fail(ErrReason)
+	}
 	before := *o
 	var err error
 	switch a.Input {
@@ -69,6 +72,9 @@ func (a Act) Decide(s Snapshot, env Env) (Changes, Acted, error) {
 	if a.Staff != nil {
 		if a.Staff.Reason == "" {
 			return fail(ErrReason)
+		}
+		if len(t.dirty) == 0 { // done before: a second answer, not a second act
+			return Changes{}, Acted{Order: *o}, nil
 		}
 		if err := t.audit(*a.Staff, "order "+o.ID, summary(before), summary(*o)); err != nil {
 			return fail(err)
@@ -145,6 +151,9 @@ func (t *turn) endByRider(o *Order) error {
 // endFromAfar ends a ride without the device's word of its end, billed to the
 // last proven moment. The outlet waits until it is proved closed.
 func (t *turn) endFromAfar(o *Order, in Input, by, reason string) error {
+	if o.State == Settled && o.EndedBy == in && in == StaffEnded {
+		return nil // asked again, or the first answer was lost
+	}
 	if o.State != Active {
 		return fmt.Errorf("end order %s in state %s: %w", o.ID, o.State, ErrWrongState)
 	}
@@ -159,6 +168,9 @@ func (t *turn) endFromAfar(o *Order, in Input, by, reason string) error {
 // giveUp lets the rider go unbilled; the outlet stays blocked until its device's
 // word resolves the command.
 func (t *turn) giveUp(o *Order, by, reason string) error {
+	if o.State == Voided && o.Reason == reason {
+		return nil // asked again, or the first answer was lost
+	}
 	if o.State != Unresolved {
 		return fmt.Errorf("give up order %s in state %s: %w", o.ID, o.State, ErrWrongState)
 	}

@@ -32,7 +32,13 @@ func (p Provision) Decide(s Snapshot, env Env) (Changes, device.Device, error) {
 	if p.Outlets < 1 || p.Outlets > 255 || p.Kind == device.Lock && p.Outlets != 1 || len(p.PublicKey) != 32 {
 		return fail(fmt.Errorf("provision %s with %d outlets: %w", p.Device, p.Outlets, ErrWrongState))
 	}
+	if p.Staff.Reason == "" {
+		return fail(ErrReason)
+	}
 	t := newTurn(s, env)
+	if t.device != nil && t.device.Service == device.Retired {
+		return fail(fmt.Errorf("provision %s: it is retired for good; give the hardware another id: %w", p.Device, ErrWrongState))
+	}
 	if t.device == nil {
 		t.device = &device.Device{ID: p.Device}
 		for n := 1; n <= p.Outlets; n++ {

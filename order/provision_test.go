@@ -26,6 +26,7 @@ func TestProvisioningRefusesWhatCannotBeMeant(t *testing.T) {
 		"256 outlets":          {func(p *order.Provision) { p.Kind, p.Outlets = device.Pump, 256 }, order.ErrWrongState},
 		"a short key":          {func(p *order.Provision) { p.PublicKey = make([]byte, 31) }, order.ErrWrongState},
 		"no key":               {func(p *order.Provision) { p.PublicKey = nil }, order.ErrWrongState},
+		"no reason":            {func(p *order.Provision) { p.Staff.Reason = "" }, order.ErrReason},
 		"another outlet count": {func(p *order.Provision) { p.Kind, p.Outlets = device.Pump, 2 }, order.ErrWrongState},
 	} {
 		s := ready(t)
@@ -37,6 +38,41 @@ func TestProvisioningRefusesWhatCannotBeMeant(t *testing.T) {
 		if d := s.store.Devices()[0]; d.Epoch != 1 || len(s.store.Devices()) != 1 {
 			t.Errorf("%s: refused and yet written: %+v", name, d)
 		}
+	}
+}
+
+func TestARetiredDeviceStaysRetired(t *testing.T) {
+	s := ready(t)
+	if _, err := s.svc.SetService(context.Background(), order.SetService{Device: "bike-1", Service: device.Retired, Staff: staff}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.svc.Provision(context.Background(), provisioning()); !errors.Is(err, order.ErrWrongState) {
+		t.Errorf("provisioning a retired device: got %v, want ErrWrongState", err)
+	}
+}
+
+// TestStaffAskingAgainIsAnsweredAgain: the first answer may have been lost with
+// its connection.
+func TestStaffAskingAgainIsAnsweredAgain(t *testing.T) {
+	s, _, o, _, _ := until(t, "active")
+	a := order.Act{Order: o.ID, Input: order.ForceEnd, Staff: &staff}
+	for range 2 {
+		if _, err := s.svc.Act(context.Background(), a); err != nil {
+			t.Fatal(err)
+		}
+	}
+	rows := 0
+	for _, r := range s.store.Audits() {
+		if r.Object == "order "+o.ID {
+			rows++
+		}
+	}
+	if rows != 1 {
+		t.Errorf("%d audit rows for one end, want 1", rows)
+	}
+	a.Staff = nil
+	if _, err := s.svc.Act(context.Background(), a); !errors.Is(err, order.ErrReason) {
+		t.Errorf("an end by nobody: got %v, want ErrReason", err)
 	}
 }
 

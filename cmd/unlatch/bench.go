@@ -74,20 +74,20 @@ type bench struct {
 
 // Run measures and prints.
 func (b benchCmd) Run(ctx context.Context, log *slog.Logger, out io.Writer) error {
-	url, stop, err := b.open(ctx, log, false)
+	db, err := b.open(ctx, log, false)
 	if err != nil {
 		return err
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	group, gctx := errgroup.WithContext(ctx)
 	run := &bench{benchCmd: b, codes: map[string]string{}, times: map[string][]time.Duration{}}
-	f, err := run.measure(gctx, group, url, log)
+	f, err := run.measure(gctx, group, db.url, log)
 	cancel()
 	_ = group.Wait()
 	if run.node != nil {
 		_ = run.node.wait()
 	}
-	if err = joinStop(err, stop); err != nil {
+	if err = joinStop(err, db.stop); err != nil {
 		return err
 	}
 	if b.JSON {

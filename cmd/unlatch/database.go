@@ -22,12 +22,47 @@ type database struct {
 	Data        string `env:"UNLATCH_DATA" type:"path" placeholder:"DIR" help:"Folder for the private cluster, the broker's state and the keys."`
 }
 
-// open returns the database's address, running the private cluster when none is
-// named. stop ends that cluster. beside: a tool may use the cluster of an
-// installation that runs in the same folder.
-func (d database) open(ctx context.Context, log *slog.Logger, beside bool) (url string, stop func() error, err error) {
+// opened is a database that answers; cluster is nil unless this process runs it.
+type opened struct {
+	url     string
+	cluster *localpg.Cluster
+}
+
+// stop ends the private cluster, if any.
+func (o opened) stop() error {
+	if o.cluster == nil {
+		return nil
+	}
+	return o.cluster.Stop()
+}
+
+// errDatabaseGone ends the process: whoever supervises it starts it again, and
+// that start recovers the cluster.
+var errDatabaseGone = errors.New("the private database ended by itself; start again to recover it")
+
+// watch returns errDatabaseGone when the private cluster ends before ctx does.
+func (o opened) watch(ctx context.Context) error {
+	if o.cluster == nil {
+		<-ctx.Done()
+		return nil
+	}
+	select {
+	case <-ctx.Done():
+		return nil
+	case <-o.cluster.Done():
+		if ctx.Err() != nil {
+			return nil
+		}
+		return errDatabaseGone
+	}
+}
+
+// open finds the database, running the private cluster when none is named.
+// beside: a tool may use the cluster of an installation that runs in the same
+// folder.
+func (d database) open(ctx context.Context, log *slog.Logger, beside bool) (opened, error) {
 	if d.DatabaseURL != "" {
-		return d.DatabaseURL, func() error { return nil }, nil
+		return opened{url: d.DatabaseURL}, nil
 	}
 	dir := d.Data
 	if dir != "" {
@@ -36,12 +71,12 @@ func (d database) open(ctx context.Context, log *slog.Logger, beside bool) (url 
 	c, err := localpg.Start(ctx, localpg.Config{Dir: dir, Log: log, MaxConnections: 100})
 	if errors.Is(err, localpg.ErrInUse) && beside {
 		url, err := localpg.Address(dir, localpg.DefaultDatabase)
-		return url, func() error { return nil }, err
+		return opened{url: url}, err
 	}
 	if err != nil {
-		return "", nil, fmt.Errorf("private database: %w", err)
+		return opened{}, fmt.Errorf("private database: %w", err)
 	}
-	return c.URL(localpg.DefaultDatabase), c.Stop, nil
+	return opened{c.URL(localpg.DefaultDatabase), c}, nil
 }
 
 type migrateCmd struct {
@@ -55,15 +90,15 @@ func (migrateCmd) Help() string {
 
 // Run migrates and says how many steps it took.
 func (m migrateCmd) Run(ctx context.Context, log *slog.Logger, out io.Writer) error {
-	url, stop, err := m.open(ctx, log, true)
+	db, err := m.open(ctx, log, true)
 	if err != nil {
 		return err
 	}
-	steps, err := store.Migrate(ctx, url)
+	steps, err := store.Migrate(ctx, db.url)
 	if err == nil {
 		fmt.Fprintf(out, "The schema is up to date; %d steps were taken.\n", steps)
 	}
-	return joinStop(err, stop)
+	return joinStop(err, db.stop)
 }
 
 // joinStop stops the cluster and keeps the first error.
@@ -86,11 +121,11 @@ func (auditCmd) Help() string {
 
 // Run prints each finding; errFound when there is one.
 func (a auditCmd) Run(ctx context.Context, log *slog.Logger, out io.Writer) error {
-	url, stop, err := a.open(ctx, log, true)
+	db, err := a.open(ctx, log, true)
 	if err != nil {
 		return err
 	}
-	return joinStop(a.check(ctx, url, out), stop)
+	return joinStop(a.check(ctx, db.url, out), db.stop)
 }
 
 func (a auditCmd) check(ctx context.Context, url string, out io.Writer) error {

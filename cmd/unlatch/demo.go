@@ -104,17 +104,17 @@ func (d demoCmd) Run(ctx context.Context, log *slog.Logger, out io.Writer) error
 		run.dir = dir
 	}
 	fmt.Fprintln(out, "Starting the database, the broker, the WeChat double and the bikes ...")
-	url, stop, err := d.open(ctx, log, false)
+	db, err := d.open(ctx, log, false)
 	if err != nil {
 		return err
 	}
-	return joinStop(run.play(ctx, url, out), stop)
+	return joinStop(run.play(ctx, db, out), db.stop)
 }
 
-func (d *demo) play(ctx context.Context, url string, out io.Writer) error {
+func (d *demo) play(ctx context.Context, db opened, out io.Writer) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	if _, err := store.Migrate(ctx, url); err != nil {
+	if _, err := store.Migrate(ctx, db.url); err != nil {
 		return err
 	}
 	k, _, err := loadKeys("", "", d.dir)
@@ -122,6 +122,7 @@ func (d *demo) play(ctx context.Context, url string, out io.Writer) error {
 		return err
 	}
 	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error { return db.watch(ctx) })
 	fake, err := fakewechat.New(fakewechat.Config{AppID: demoAppID, Secret: demoSecret, Riders: append(d.bots(), d.Riders...),
 		Now: time.Now, Rand: rand.Reader})
 	if err != nil {
@@ -138,14 +139,14 @@ func (d *demo) play(ctx context.Context, url string, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	d.node, err = startNode(ctx, nodeConfig{DatabaseURL: url, Keys: k, StoreDir: d.dir, HTTP: address, MQTT: d.MQTT, NATS: d.NATS,
+	d.node, err = startNode(ctx, nodeConfig{DatabaseURL: db.url, Keys: k, StoreDir: d.dir, HTTP: address, MQTT: d.MQTT, NATS: d.NATS,
 		Domain: domain, CodeScheme: "http", Operator: "Demo Campus", Login: weChatLogin{login}, Log: d.log,
 		Limits: demoLimits, Orders: order.Config{StartDeadline: d.StartDeadline, Patience: d.Patience, MaxRide: d.MaxRide}})
 	if err != nil {
 		return err
 	}
 	d.ready.HTTP, d.ready.MQTT, d.ready.NATS = d.node.url(), "tcp://"+d.node.MQTTAddr, d.node.NATSAddr
-	d.ready.Database, d.ready.Riders, d.ready.Keys = url, d.Riders, filepath.Join(d.dir, keyFile)
+	d.ready.Database, d.ready.Riders, d.ready.Keys = db.url, d.Riders, filepath.Join(d.dir, keyFile)
 	if d.ready.FirstRun, err = d.node.firstRun(ctx); err != nil {
 		return err
 	}

@@ -87,7 +87,7 @@ func newVenue(t testing.TB, c venueConfig) *venue {
 		t.Fatal(err)
 	}
 	for i := range max(1, c.Replicas) {
-		nc := nodeConfig{DatabaseURL: v.url, Keys: v.keys, StoreDir: t.TempDir(), HTTP: "127.0.0.1:0", MQTT: "127.0.0.1:0",
+		nc := nodeConfig{DatabaseURL: v.url, Keys: v.keys, StoreDir: t.TempDir(), HTTP: "127.0.0.1:0", MQTT: "127.0.0.1:0", Metrics: "127.0.0.1:0",
 			NATS: "127.0.0.1:0", Domain: "q.test", Login: weChatLogin{login}, Orders: c.Orders, Log: v.log,
 			Limits: unlimited}
 		if i > 0 {

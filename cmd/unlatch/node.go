@@ -54,6 +54,7 @@ type nodeConfig struct {
 type node struct {
 	c        nodeConfig
 	group    *errgroup.Group
+	beside   func(func(context.Context) error) // runs something with the node's parts; it ends with them
 	db       *store.DB
 	orders   *order.Service
 	api      *api.API
@@ -76,6 +77,7 @@ func startNode(ctx context.Context, c nodeConfig) (n *node, err error) {
 	}
 	group, ctx := errgroup.WithContext(ctx)
 	n = &node{c: c, group: group, release: func() {}}
+	n.beside = func(run func(context.Context) error) { group.Go(func() error { return run(ctx) }) }
 	defer func() {
 		if err != nil {
 			n.close()

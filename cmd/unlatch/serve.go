@@ -56,15 +56,19 @@ Beyond loopback every listener needs --tls-cert and --tls-key, or --behind-proxy
 
 // Run serves until it is told to stop.
 func (s serveCmd) Run(ctx context.Context, log *slog.Logger, out io.Writer) error {
-	c, stop, err := s.prepare(ctx, log)
+	c, db, err := s.prepare(ctx, log)
 	if err != nil {
 		return err
 	}
-	defer func() { _ = stop() }()
+	return joinStop(s.serve(ctx, c, db, out), db.stop)
+}
+
+func (s serveCmd) serve(ctx context.Context, c nodeConfig, db opened, out io.Writer) error {
 	n, err := startNode(ctx, c)
 	if err != nil {
 		return err
 	}
+	n.beside(db.watch)
 	link, err := n.firstRun(ctx)
 	if err != nil {
 		return err
@@ -80,10 +84,10 @@ func (s serveCmd) Run(ctx context.Context, log *slog.Logger, out io.Writer) erro
 }
 
 // prepare checks everything that can be wrong before anything listens.
-func (s serveCmd) prepare(ctx context.Context, log *slog.Logger) (nodeConfig, func() error, error) {
+func (s serveCmd) prepare(ctx context.Context, log *slog.Logger) (nodeConfig, opened, error) {
 	c := nodeConfig{HTTP: s.HTTP, Metrics: s.Metrics, MQTT: s.MQTT, NATS: s.NATS, NATSURL: s.NATSURL, MQTTURL: s.MQTTURL,
 		PublicMQTT: s.PublicMQTT, Domain: s.Domain, Operator: s.Operator, TrustProxy: s.BehindProxy, Log: log, StoreDir: s.Data}
-	fail := func(err error) (nodeConfig, func() error, error) { return c, nil, err }
+	fail := func(err error) (nodeConfig, opened, error) { return c, opened{}, err }
 	switch {
 	case s.Data == "" && (s.DatabaseURL == "" || s.SigningKey == ""):
 		return fail(errors.New("give --data DIR for the database and the keys, or --database-url with UNLATCH_SIGNING_KEY and UNLATCH_SECRET"))
@@ -114,16 +118,15 @@ func (s serveCmd) prepare(ctx context.Context, log *slog.Logger) (nodeConfig, fu
 		return fail(err)
 	}
 	c.Login = weChatLogin{login}
-	url, stop, err := s.open(ctx, log, false)
+	db, err := s.open(ctx, log, false)
 	if err != nil {
 		return fail(err)
 	}
-	c.DatabaseURL = url
+	c.DatabaseURL = db.url
 	if err := s.keysAndSchema(ctx, &c); err != nil {
-		_ = stop()
-		return c, nil, err
+		return fail(joinStop(err, db.stop))
 	}
-	return c, stop, nil
+	return c, db, nil
 }
 
 // keysAndSchema makes a signing key only for a database that knows none.
