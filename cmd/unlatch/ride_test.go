@@ -75,10 +75,11 @@ var scenarios = []scenario{
 	{name: "a refusal is lost and its number sent again", ends: "voided", reason: "low_battery", moves: 0,
 		before: func(v *venue, bike string) {
 			// The news of the battery is lost as well, or the server would refuse.
-			v.direct(bike, "network", map[string]any{"do": "drop", "direction": "up", "count": 2})
+			v.direct(bike, "network", map[string]any{"do": "off", "direction": "up"})
 			v.direct(bike, "battery", map[string]any{"percent": 1})
 		}, after: func(v *venue, bike string, _ client, _ seen) {
 			v.until("the number was sent again", 10*time.Second, func() bool { return v.body(bike).Repeated > 0 })
+			v.direct(bike, "network", map[string]any{"do": "on"})
 		}},
 	{name: "the command is delivered after its expiry", ends: "voided", reason: "expired", moves: 0,
 		before: func(v *venue, bike string) {
