@@ -66,8 +66,10 @@ func (db *DB) RevokeCode(ctx context.Context, number string, a order.Audit) erro
 // Codes lists the codes of a device ("" = of all), newest first, revoked ones
 // included.
 func (db *DB) Codes(ctx context.Context, id device.ID, limit int) ([]order.Code, error) {
+	var f filter
+	f.when(id != "", "device = %s", id)
 	rows, err := db.pool.Query(ctx, `SELECT number, coalesce(device, ''), coalesce(outlet, 0), revoked_at IS NOT NULL
-		FROM codes WHERE ($1 = '' OR device = $1) ORDER BY created_at DESC, number LIMIT $2`, id, limit)
+		FROM codes`+f.sql("created_at DESC, number", limit), f.args...)
 	if err != nil {
 		return nil, fmt.Errorf("list codes: %w", err)
 	}

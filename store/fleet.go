@@ -42,8 +42,11 @@ func (db *DB) Logins(ctx context.Context) ([]order.Login, error) {
 // Devices lists devices by id; after is the last id of the page before, id picks
 // a single one.
 func (db *DB) Devices(ctx context.Context, id device.ID, venue string, after device.ID, limit int) ([]order.DeviceRow, error) {
-	rows, err := db.pool.Query(ctx, `SELECT `+deviceColumns+`, lat, lng FROM devices
-		WHERE ($1 = '' OR id = $1) AND ($2 = '' OR venue = $2) AND id > $3 ORDER BY id LIMIT $4`, id, venue, after, limit)
+	var f filter
+	f.when(id != "", "id = %s", id)
+	f.when(venue != "", "venue = %s", venue)
+	f.when(after != "", "id > %s", after)
+	rows, err := db.pool.Query(ctx, `SELECT `+deviceColumns+`, lat, lng FROM devices`+f.sql("id", limit), f.args...)
 	if err != nil {
 		return nil, fmt.Errorf("list devices: %w", err)
 	}

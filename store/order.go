@@ -95,10 +95,13 @@ func (db *DB) Due(ctx context.Context, limit int) ([]string, error) {
 
 // Orders lists orders by what the page names; empty fields filter nothing.
 func (db *DB) Orders(ctx context.Context, p order.Page) ([]order.Order, error) {
-	rows, err := db.pool.Query(ctx, `SELECT `+orderColumns+` FROM orders
-		WHERE ($1 = '' OR rider = $1) AND ($2 = '' OR venue = $2) AND ($3 = '' OR state = $3)
-			AND ($4 = '' OR device = $4) AND ($5::uuid IS NULL OR id < $5)
-		ORDER BY id DESC LIMIT $6`, p.Rider, p.Venue, p.State, p.Device, uuidOrNil(p.After), p.Limit)
+	var f filter
+	f.when(p.Rider != "", "rider = %s", p.Rider)
+	f.when(p.Venue != "", "venue = %s", p.Venue)
+	f.when(p.State != "", "state = %s", p.State)
+	f.when(p.Device != "", "device = %s", p.Device)
+	f.when(p.After != "", "id < %s::uuid", uuidOrNil(p.After))
+	rows, err := db.pool.Query(ctx, `SELECT `+orderColumns+` FROM orders`+f.sql("id DESC", p.Limit), f.args...)
 	if err != nil {
 		return nil, fmt.Errorf("list orders: %w", err)
 	}

@@ -135,8 +135,9 @@ func (db *DB) Wallet(ctx context.Context, rider string) (order.Purse, error) {
 
 // Riders lists riders, newest first; after is the last id of the page before.
 func (db *DB) Riders(ctx context.Context, after string, limit int) ([]order.RiderRow, error) {
-	rows, err := db.pool.Query(ctx, `SELECT id::text, blocked, created_at FROM riders
-		WHERE ($1::uuid IS NULL OR id < $1) ORDER BY id DESC LIMIT $2`, uuidOrNil(after), limit)
+	var f filter
+	f.when(after != "", "id < %s::uuid", uuidOrNil(after))
+	rows, err := db.pool.Query(ctx, `SELECT id::text, blocked, created_at FROM riders`+f.sql("id DESC", limit), f.args...)
 	if err != nil {
 		return nil, fmt.Errorf("list riders: %w", err)
 	}

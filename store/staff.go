@@ -143,8 +143,10 @@ func (db *DB) RevokeAPIKey(ctx context.Context, id string, a order.Audit) error 
 
 // AuditPage lists privileged acts, newest first.
 func (db *DB) AuditPage(ctx context.Context, after string, limit int) ([]order.Audit, error) {
-	rows, err := db.pool.Query(ctx, `SELECT id::text, staff, act, object, reason, before, after, at FROM audits
-		WHERE ($1::uuid IS NULL OR id < $1) ORDER BY id DESC LIMIT $2`, uuidOrNil(after), limit)
+	var f filter
+	f.when(after != "", "id < %s::uuid", uuidOrNil(after))
+	rows, err := db.pool.Query(ctx, `SELECT id::text, staff, act, object, reason, before, after, at FROM audits`+
+		f.sql("id DESC", limit), f.args...)
 	if err != nil {
 		return nil, fmt.Errorf("list audit: %w", err)
 	}

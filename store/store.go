@@ -48,6 +48,10 @@ func Open(ctx context.Context, c Config) (*DB, error) {
 	pc.PingTimeout = 5 * time.Second
 	pc.ConnConfig.RuntimeParams["application_name"] = "unlatch"
 	pc.ConnConfig.RuntimeParams["timezone"] = "UTC"
+	// Every statement of the hot path finds its rows by key, so one plan serves all
+	// parameters; Postgres would otherwise plan the first five uses on each
+	// connection anew, which costs more than running them.
+	pc.ConnConfig.RuntimeParams["plan_cache_mode"] = "force_generic_plan"
 	pc.AfterConnect = func(ctx context.Context, conn *pgx.Conn) error {
 		_, err := conn.Exec(ctx, "SET ROLE unlatch_app")
 		return err
