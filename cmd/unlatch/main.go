@@ -49,7 +49,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 	parser, err := kong.New(&c, kong.Name("unlatch"),
 		kong.Description("A rider scans the code on a shared bike in WeChat; unlatch decides, commands the lock over MQTT, proves from its signed evidence what happened, and bills exactly that."),
 		kong.UsageOnError(), kong.Writers(stdout, stderr), kong.Vars{"version": version},
-		kong.ConfigureHelp(kong.HelpOptions{Compact: true}), kong.DefaultEnvars(""))
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true}), kong.DefaultEnvars("UNLATCH"))
 	if err != nil {
 		fmt.Fprintln(stderr, "unlatch:", err)
 		return 2
