@@ -190,11 +190,18 @@ func (a *API) remintCode(ctx context.Context, in *codeActInput) (*codeOutput, er
 	if old.Device == "" {
 		return nil, order.ErrCodeUnbound
 	}
-	code, err := a.mint(ctx, old.Device, old.Outlet, reasonOf(in.Body))
-	if err != nil {
-		return nil, err
+	act := audit(ctx, "code.remint", "device "+string(old.Device), reasonOf(in.Body), map[string]int{"outlet": int(old.Outlet)})
+	var code order.Code
+	for range mintTries {
+		number, mintErr := a.Minter.Mint(rand.Reader)
+		if mintErr != nil {
+			return nil, mintErr
+		}
+		if code, err = a.Store.ReplaceCode(ctx, old.Number, string(number), act); !errors.Is(err, order.ErrExists) {
+			break
+		}
 	}
-	if err := a.revoke(ctx, old, reasonOf(in.Body)); err != nil {
+	if err != nil {
 		return nil, err
 	}
 	return &codeOutput{a.codeOf(code)}, nil

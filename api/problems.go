@@ -115,6 +115,7 @@ var problems = []problemRow{
 	{Status: 403, Code: "rider_blocked", Title: "Rider is blocked", Errs: []error{order.ErrRiderBlocked}},
 	{Status: 409, Code: "too_many_live_orders", Title: "A live order exists", Errs: []error{order.ErrTooManyLive}},
 	{Status: 409, Code: "still_open", Title: "Lock is not proved closed", Errs: []error{order.ErrStillOpen}},
+	{Status: 409, Code: "last_admin_key", Title: "It is the last key of an admin", Errs: []error{order.ErrLastAdmin}},
 	{Status: 409, Code: "wrong_state", Title: "State does not allow this", Errs: []error{order.ErrWrongState, device.ErrBadInput}},
 
 	{Status: 422, Code: "reason_missing", Title: "Reason is missing", Errs: []error{order.ErrReason}},

@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/unlatch/unlatch/device"
+	"github.com/unlatch/unlatch/order"
 )
 
 // ProvisionBody names the devices to provision; one is a list of one.
@@ -51,13 +52,18 @@ func (a *API) provisionDevices(ctx context.Context, in *provisionDevicesInput) (
 		venues[v.ID] = true
 	}
 	results := make([]ProvisionResult, 0, len(in.Body.Devices))
+	seen := map[string]bool{}
 	for _, d := range in.Body.Devices {
 		var file any
 		err := errVenueUnknown
-		if venues[d.Venue] {
+		switch {
+		case seen[d.ID]: // a second epoch would make the first file worthless
+			err = order.ErrExists
+		case venues[d.Venue]:
 			file, err = a.Provision(ctx, ProvisionRequest{Device: device.ID(d.ID), Kind: device.Kind(d.Kind), Venue: d.Venue,
 				Outlets: max(d.Outlets, 1), Staff: audit(ctx, "device.provision", "device "+d.ID, in.Body.Reason, nil)})
 		}
+		seen[d.ID] = true
 		if err != nil && len(in.Body.Devices) == 1 {
 			return nil, err
 		}

@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -155,7 +156,7 @@ func (a *API) revokeKey(ctx context.Context, in *revokeKeyInput) (*struct{}, err
 
 // FirstRunBody spends the one-time link.
 type FirstRunBody struct {
-	Link string `json:"link" minLength:"1" maxLength:"200" doc:"The secret at the end of the first-run address"`
+	Link string `json:"link" minLength:"1" maxLength:"400" doc:"The secret at the end of the first-run address"`
 	Name string `json:"name" minLength:"1" maxLength:"100" pattern:"\\S"`
 }
 
@@ -174,7 +175,10 @@ func (a *API) setUp(ctx context.Context, link, name string) (NewKey, error) {
 	s := order.Staff{ID: newID(time.Now()), Name: name, Role: order.Admin}
 	key, text, hash := drawKey(s.ID, "first key", s.Role)
 	act := audit(ctx, "staff.first_run", "staff "+s.ID, "first run", memberOf(s))
-	act.Staff = s.ID // nobody is there before the first
+	act.Staff = s.ID                                     // nobody is there before the first
+	if _, secret, ok := strings.Cut(link, "link="); ok { // the whole address was pasted
+		link = secret
+	}
 	if err := a.Store.UseFirstRun(ctx, HashSecret(link), s, key, hash, act); err != nil {
 		return NewKey{}, instead(err, errFirstRun)
 	}

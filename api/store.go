@@ -90,6 +90,9 @@ type Codes interface {
 	// AddCode returns order.ErrExists when the number is taken: mint another.
 	AddCode(ctx context.Context, c order.Code, a order.Audit) error
 	RevokeCode(ctx context.Context, number string, a order.Audit) error
+	// ReplaceCode revokes a code in use and adds number for its outlet, both or
+	// neither; order.ErrCodeRevoked when it is not in use.
+	ReplaceCode(ctx context.Context, old, number string, a order.Audit) (order.Code, error)
 }
 
 // Members are the operator's people and programs.

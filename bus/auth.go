@@ -138,7 +138,11 @@ func same(a, b string) bool { return subtle.ConstantTimeCompare([]byte(a), []byt
 // devicePermissions are in NATS subjects, which MQTT topics are mapped to. One
 // level behind up: deeper topics would only fill the store with retained messages.
 func devicePermissions(id string) (p jwt.Permissions) {
-	p.Pub.Allow = jwt.StringList{"ul.1." + id + ".up.*"}
+	// These three and no other: each topic may hold one retained message, so what
+	// a device can leave behind in the store is bounded by its topics.
+	for _, kind := range []string{"evt", "tel", "pre"} {
+		p.Pub.Allow = append(p.Pub.Allow, "ul.1."+id+".up."+kind)
+	}
 	p.Sub.Allow = jwt.StringList{"ul.1." + id + ".cmd"}
 	return p
 }

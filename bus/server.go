@@ -183,7 +183,10 @@ func (s *Server) Run(ctx context.Context) error {
 	if s.ran.Swap(true) {
 		return fmt.Errorf("%w: a server runs once", ErrServerFailed)
 	}
-	opts := s.options()
+	opts, err := s.options()
+	if err != nil {
+		return err
+	}
 	live, err := server.NewServer(opts)
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrServerFailed, err)
@@ -227,13 +230,13 @@ func (s *Server) Run(ctx context.Context) error {
 	}
 }
 
-func (s *Server) options() *server.Options {
+func (s *Server) options() (*server.Options, error) {
 	inProcess := map[string]struct{}{jwt.ConnectionTypeInProcess: {}}
 	busFrom := inProcess
 	if s.cfg.NATSAddr != "" {
 		busFrom = map[string]struct{}{jwt.ConnectionTypeInProcess: {}, jwt.ConnectionTypeStandard: {}}
 	}
-	return &server.Options{
+	o := &server.Options{
 		ServerName:         "unlatch",
 		DontListen:         s.cfg.NATSAddr == "",
 		Host:               s.natsHost,
@@ -274,11 +277,15 @@ func (s *Server) options() *server.Options {
 		AuthCallout: &server.AuthCallout{
 			Issuer: s.issuerKey, Account: server.DEFAULT_GLOBAL_ACCOUNT, AuthUsers: []string{authUser, busUser},
 		},
-		MQTT: server.MQTTOpts{
-			Host: s.mqttHost, Port: s.mqttPort, TLSConfig: s.cfg.MQTTTLS, TLSTimeout: 10,
-			AuthTimeout: authPatience.Seconds(), ConsumerMemoryStorage: true,
-		},
 	}
+	// Nothing of ours is QoS 2, and what a device leaves half sent would stay in the
+	// store for ever. The option has no field, only a word in a configuration.
+	if err := o.ProcessConfigString("mqtt { reject_qos2_publish: true }"); err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrServerFailed, err)
+	}
+	o.MQTT.Host, o.MQTT.Port, o.MQTT.TLSConfig, o.MQTT.TLSTimeout = s.mqttHost, s.mqttPort, s.cfg.MQTTTLS, 10
+	o.MQTT.AuthTimeout, o.MQTT.ConsumerMemoryStorage = authPatience.Seconds(), true
+	return o, nil
 }
 
 // Ready is closed when Run has passed the self-test.

@@ -175,6 +175,21 @@ func TestUncheckableLoginIsCutWithoutAnAnswer(t *testing.T) {
 	b.device(t, "bike-1")
 }
 
+// TestADeviceLeavesLittleBehind: a device must not fill the store, which would
+// keep every other device from logging in.
+func TestADeviceLeavesLittleBehind(t *testing.T) {
+	b := startBroker(t, nil)
+	up := b.uplinks(t)
+	bike, lost := b.device(t, "bike-1")
+	publish(t, bike, "ul/1/bike-1/up/other", 1, "a topic that is not of the contract")
+	publish(t, bike, "ul/1/bike-1/up/tel", 1, "one that is")
+	if got := next(t, "own message", up); got != "ul/1/bike-1/up/tel one that is" {
+		t.Errorf("got %s, want only what the contract names", got)
+	}
+	bike.Publish("ul/1/bike-1/up/evt", 2, false, "half sent")
+	within(t, "who publishes with QoS 2 is cut", lost)
+}
+
 func TestOversizedMessageCutsItsSender(t *testing.T) {
 	b := startBroker(t, func(c *ServerConfig) { c.MaxPayload = 4096 })
 	bike, lost := b.device(t, "bike-1")
@@ -314,7 +329,10 @@ func TestSelfTestSeesAnOpenBroker(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	opts := s.options()
+	opts, err := s.options()
+	if err != nil {
+		t.Fatal(err)
+	}
 	opts.Users, opts.AuthCallout = nil, nil // everybody may do everything
 	open, err := server.NewServer(opts)
 	if err != nil {

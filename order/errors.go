@@ -26,7 +26,7 @@ var (
 	ErrTooManyLive   = errors.New("the rider has a live order of this kind already")
 	ErrPayWith       = errors.New("this way to pay is not offered here")
 	ErrKeyReused     = errors.New("the idempotency key was used for another request")
-	ErrWrongState    = errors.New("the order is not in a state that allows this")
+	ErrWrongState    = errors.New("the present state does not allow this")
 	ErrStillOpen     = errors.New("the lock is not proved closed; close it by hand")
 	ErrReason        = errors.New("staff must give a reason")
 	ErrOverRefund    = errors.New("a refund must not pass what was captured")
@@ -37,6 +37,8 @@ var (
 	ErrNoTariff = errors.New("no tariff is in force here")
 	ErrExists   = errors.New("it exists already")
 	ErrUnknown  = errors.New("a named thing does not exist")
+	// ErrLastAdmin says that nobody could make keys any more.
+	ErrLastAdmin = errors.New("this is the last key of an admin; make another one first")
 
 	// ErrStale says that a guard failed: what was loaded is no longer so. The
 	// Service runs the use case again; nobody else sees it.

@@ -46,6 +46,46 @@ func (db *DB) AddCode(ctx context.Context, c order.Code, a order.Audit) error {
 	return nil
 }
 
+// ReplaceCode revokes a code that is in use and stores another for the same
+// outlet, both or neither; order.ErrNotFound when there is none,
+// order.ErrCodeRevoked when it is not in use, order.ErrExists when the new number
+// is taken.
+func (db *DB) ReplaceCode(ctx context.Context, old, number string, a order.Audit) (order.Code, error) {
+	c := order.Code{Number: number}
+	tx, err := db.pool.Begin(ctx)
+	if err != nil {
+		return c, fmt.Errorf("replace code: %w", err)
+	}
+	defer func() { _ = tx.Rollback(context.WithoutCancel(ctx)) }()
+	var id *string
+	var n *uint8
+	err = tx.QueryRow(ctx, `UPDATE codes SET revoked_at = now() WHERE number = $1 AND revoked_at IS NULL
+		RETURNING device, outlet`, old).Scan(&id, &n)
+	if errors.Is(err, pgx.ErrNoRows) {
+		if _, err := db.Code(ctx, old); err != nil {
+			return c, err
+		}
+		return c, fmt.Errorf("replace code: %w", order.ErrCodeRevoked)
+	}
+	if err != nil {
+		return c, fmt.Errorf("replace code: %w", err)
+	}
+	if id == nil || n == nil {
+		return c, fmt.Errorf("replace code: %w", order.ErrCodeUnbound)
+	}
+	c.Device, c.Outlet = device.ID(*id), *n
+	if _, err := tx.Exec(ctx, `INSERT INTO codes (number, device, outlet, created_at) VALUES ($1, $2, $3, now())`,
+		c.Number, c.Device, c.Outlet); err != nil {
+		return c, fmt.Errorf("replace code: %w", domainError(err))
+	}
+	b := &pgx.Batch{}
+	queueAudit(b, a)
+	if err := tx.SendBatch(ctx, b).Close(); err != nil {
+		return c, fmt.Errorf("replace code: %w", err)
+	}
+	return c, tx.Commit(ctx)
+}
+
 // RevokeCode takes a code out of use for good; order.ErrNotFound when there is
 // none. Revoking twice changes nothing but adds its audit row.
 func (db *DB) RevokeCode(ctx context.Context, number string, a order.Audit) error {

@@ -119,19 +119,32 @@ func (db *DB) AddAPIKey(ctx context.Context, key order.APIKey, hash [32]byte, a 
 	return nil
 }
 
-// RevokeAPIKey ends a key; order.ErrNotFound when there is none.
+// RevokeAPIKey ends a key; order.ErrNotFound when there is none, order.ErrLastAdmin
+// when nobody could make another afterwards.
 func (db *DB) RevokeAPIKey(ctx context.Context, id string, a order.Audit) error {
 	tx, err := db.pool.Begin(ctx)
 	if err != nil {
 		return fmt.Errorf("revoke api key: %w", err)
 	}
 	defer func() { _ = tx.Rollback(context.WithoutCancel(ctx)) }()
+	// One at a time: two admins who revoke each other's key must not both succeed.
+	if _, err := tx.Exec(ctx, `SELECT pg_advisory_xact_lock(hashtext('unlatch admin keys'))`); err != nil {
+		return fmt.Errorf("revoke api key: %w", err)
+	}
 	tag, err := tx.Exec(ctx, `UPDATE api_keys SET revoked_at = coalesce(revoked_at, now()) WHERE id = $1::uuid`, uuidOrNil(id))
 	if err != nil {
 		return fmt.Errorf("revoke api key: %w", err)
 	}
 	if tag.RowsAffected() == 0 {
 		return fmt.Errorf("api key: %w", order.ErrNotFound)
+	}
+	var admins int
+	if err := tx.QueryRow(ctx, `SELECT count(*) FROM api_keys k JOIN staff s ON s.id = k.staff
+		WHERE k.role = 'admin' AND k.revoked_at IS NULL AND s.disabled_at IS NULL`).Scan(&admins); err != nil {
+		return fmt.Errorf("revoke api key: %w", err)
+	}
+	if admins == 0 {
+		return fmt.Errorf("revoke api key: %w", order.ErrLastAdmin)
 	}
 	b := &pgx.Batch{}
 	queueAudit(b, a)

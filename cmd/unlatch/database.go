@@ -8,6 +8,7 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"path/filepath"
 
 	"github.com/schollz/progressbar/v3"
 	"golang.org/x/term"
@@ -63,6 +64,9 @@ func (o opened) watch(ctx context.Context) error {
 func (d database) open(ctx context.Context, log *slog.Logger, beside bool) (opened, error) {
 	if d.DatabaseURL != "" {
 		return opened{url: d.DatabaseURL}, nil
+	}
+	if beside && d.Data == "" {
+		return opened{}, errors.New("say which database: --database-url URL, or --data DIR of an installation")
 	}
 	dir := d.Data
 	if dir != "" {
@@ -121,6 +125,9 @@ func (auditCmd) Help() string {
 
 // Run prints each finding; errFound when there is one.
 func (a auditCmd) Run(ctx context.Context, log *slog.Logger, out io.Writer) error {
+	if _, err := os.Stat(filepath.Join(a.Data, "postgres")); a.DatabaseURL == "" && a.Data != "" && err != nil {
+		return fmt.Errorf("%s holds no installation to check", a.Data)
+	}
 	db, err := a.open(ctx, log, true)
 	if err != nil {
 		return err

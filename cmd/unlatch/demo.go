@@ -94,6 +94,16 @@ type demo struct {
 
 // Run plays until it is told to stop.
 func (d demoCmd) Run(ctx context.Context, log *slog.Logger, out io.Writer) error {
+	switch {
+	case len(d.Riders) == 0 || d.Riders[0] == "":
+		return errors.New("--riders: give at least one name")
+	case d.Bikes < 1 || d.Bikes > 5000:
+		return errors.New("--bikes: give 1 to 5000")
+	case d.Riding < 0:
+		return errors.New("--riding: give 0 or more")
+	case d.StartDeadline <= 0 || d.Patience <= 0 || d.MaxRide <= 0:
+		return errors.New("--start-deadline, --patience and --max-ride must be above zero")
+	}
 	run := &demo{demoCmd: d, log: log, dir: d.Data}
 	if d.Data == "" {
 		dir, err := os.MkdirTemp("", "unlatch-demo-")
@@ -129,7 +139,7 @@ func (d *demo) play(ctx context.Context, db opened, out io.Writer) error {
 		return err
 	}
 	if d.ready.WeChat, err = listen(ctx, group, d.WeChat, fake.Handler()); err != nil {
-		return err
+		return fmt.Errorf("--wechat: %w", err)
 	}
 	login, err := wechat.New(wechat.Config{AppID: demoAppID, Secret: demoSecret, BaseURL: d.ready.WeChat})
 	if err != nil {
@@ -155,7 +165,7 @@ func (d *demo) play(ctx context.Context, db opened, out io.Writer) error {
 	}
 	group.Go(func() error { return d.fleet.Run(ctx) })
 	if d.ready.Sim, err = listen(ctx, group, d.Sim, d.stage()); err != nil {
-		return err
+		return fmt.Errorf("--sim: %w", err)
 	}
 	if err := d.heard(ctx); err != nil {
 		return err
@@ -391,9 +401,9 @@ func (d *demo) announce(out io.Writer) error {
 	fmt.Fprintf(w, "  TOKEN=$(post $API/v1/login -d '{\"login_code\":\"'$CODE'\"}' | pick token)\n")
 	fmt.Fprintf(w, "  TICKET=$(post $API/v1/scans -d '{\"url\":\"%s\"}' | pick ticket)\n", scan)
 	fmt.Fprintf(w, "  ORDER=$(post $API/v1/orders -H \"Idempotency-Key: $TICKET\" -d '{\"ticket\":\"'$TICKET'\",\"pay_with\":\"wallet\"}' | pick id)\n")
-	fmt.Fprintf(w, "  curl -s $API/v1/orders/$ORDER -H \"Authorization: Bearer $TOKEN\"; echo      # active: it opened\n")
+	fmt.Fprintf(w, "  curl -s $API/v1/orders/$ORDER -H \"Authorization: Bearer $TOKEN\" -H 'Prefer: wait=5' -H 'If-None-Match: \"v1.0\"'; echo   # active: it opened\n")
 	fmt.Fprintf(w, "  curl -s -X POST $SIM/devices/%s/close; echo                          # push the lock shut\n", bike)
-	fmt.Fprintf(w, "  curl -s $API/v1/orders/$ORDER -H \"Authorization: Bearer $TOKEN\"; echo      # settled: the receipt\n")
+	fmt.Fprintf(w, "  curl -s $API/v1/orders/$ORDER -H \"Authorization: Bearer $TOKEN\" -H 'Prefer: wait=5' -H 'If-None-Match: \"v2.0\"'; echo   # settled: the receipt\n")
 	if d.ready.FirstRun != "" {
 		fmt.Fprintf(w, "Staff key, once: %s\n", d.ready.FirstRun)
 	}

@@ -33,7 +33,7 @@ type cli struct {
 	Prove   proveCmd         `cmd:"" help:"Run schedules of bad luck through the real decision code and the simulated firmware."`
 	Bench   benchCmd         `cmd:"" help:"Measure floors and product in one run and print their ratios."`
 	OpenAPI openapiCmd       `cmd:"" name:"openapi" help:"Print the HTTP API's OpenAPI 3.1 document."`
-	Version kong.VersionFlag `help:"Print the version and leave."`
+	Version kong.VersionFlag `env:"-" help:"Print the version and leave."`
 	Log     string           `default:"warn" enum:"debug,info,warn,error" env:"UNLATCH_LOG" help:"Least level of log lines: ${enum}."`
 }
 
@@ -43,7 +43,8 @@ func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
 var errFound = errors.New("findings")
 
 // run is main without the process: it returns the exit code. 0: done. 1: it
-// failed, or a check found something. 2: the command line is wrong.
+// failed, or a check found something. 2: the command line is wrong. 130: it was
+// told to stop before it was done.
 func run(args []string, stdout, stderr io.Writer) int {
 	var c cli
 	parser, err := kong.New(&c, kong.Name("unlatch"),
@@ -72,6 +73,9 @@ func run(args []string, stdout, stderr io.Writer) int {
 		return 0
 	case errors.Is(err, errFound):
 		return 1
+	case ctx.Err() != nil: // whatever it was doing, it was told to stop
+		fmt.Fprintln(stderr, "unlatch: interrupted")
+		return 130
 	default:
 		fmt.Fprintf(stderr, "unlatch: %v\n", err)
 		return 1

@@ -13,6 +13,7 @@ import (
 	"net/url"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -64,7 +65,8 @@ type node struct {
 	link     *gateway.Link
 	ingest   *gateway.Ingest
 	dispatch *gateway.Dispatcher
-	release  func() // of the claim on the embedded broker
+	release  func()                // of the claim on the embedded broker
+	trouble  atomic.Pointer[error] // why devices cannot log in to it now; nil: they can
 
 	HTTPAddr, MetricsAddr, MQTTAddr, NATSAddr string
 }
@@ -87,6 +89,9 @@ func startNode(ctx context.Context, c nodeConfig) (n *node, err error) {
 		return n, err
 	}
 	if err := n.checkKeys(ctx); err != nil {
+		return n, err
+	}
+	if err := n.checkDomain(ctx); err != nil {
 		return n, err
 	}
 	n.logins = &gateway.Logins{Secret: c.Keys.derive("mqtt"), List: n.db, Log: c.Log, Gone: n.kick}
@@ -121,6 +126,22 @@ func (n *node) checkKeys(ctx context.Context) error {
 	if known != n.c.Keys.keyID() {
 		return fmt.Errorf("the database belongs to signing key %s, and this one is %s; put the right %s in place", known,
 			n.c.Keys.keyID(), keyFile)
+	}
+	return nil
+}
+
+// checkDomain refuses another domain than the one that codes were minted for:
+// every sticker in the field would be foreign.
+func (n *node) checkDomain(ctx context.Context) error {
+	if n.c.CodeScheme == "http" { // a demo's address changes, and its stickers are on a screen
+		return nil
+	}
+	known, err := n.db.ClaimSetting(ctx, "domain", n.c.Domain)
+	if err != nil {
+		return err
+	}
+	if known != n.c.Domain {
+		return fmt.Errorf("codes of this installation carry %s, and --domain says %s; every sticker in the field would be refused", known, n.c.Domain)
 	}
 	return nil
 }
@@ -170,7 +191,7 @@ func (n *node) startBus(ctx context.Context) error {
 	natsPassword := hex.EncodeToString(c.Keys.derive("nats"))
 	n.server, err = bus.NewServer(bus.ServerConfig{StoreDir: filepath.Join(c.StoreDir, "nats"), MQTTAddr: c.MQTT, MQTTTLS: c.TLS,
 		NATSAddr: c.NATS, NATSPassword: natsPassword, NATSTLS: natsTLS(c), GatewayPassword: hex.EncodeToString(c.Keys.derive("gateway")),
-		Authenticator: authenticator{n.logins}, Log: c.Log})
+		Authenticator: authenticator{n.logins}, MaxPayload: maxPayload, Log: c.Log})
 	if err != nil {
 		return err
 	}
@@ -178,6 +199,7 @@ func (n *node) startBus(ctx context.Context) error {
 	if err := ready(ctx, "embedded broker", n.server.Ready()); err != nil {
 		return err
 	}
+	n.group.Go(func() error { return n.probeBroker(ctx) })
 	n.MQTTAddr = n.server.MQTTAddr()
 	if a := n.server.NATSAddr(); a != "" {
 		n.NATSAddr = fmt.Sprintf("nats://unlatch-bus:%s@%s", natsPassword, a)
@@ -185,11 +207,41 @@ func (n *node) startBus(ctx context.Context) error {
 	return nil
 }
 
+// maxPayload bounds a message on the embedded broker; the contract's largest is
+// 1 KiB and no update of ours comes near this.
+const maxPayload = 16 << 10
+
 func natsTLS(c nodeConfig) *tls.Config {
 	if c.NATS == "" {
 		return nil
 	}
 	return c.TLS
+}
+
+// probeBroker logs in to the embedded broker as a device would, now and then: a
+// broker that keeps its clients and takes no new one looks healthy otherwise.
+func (n *node) probeBroker(ctx context.Context) error {
+	tick := time.NewTicker(30 * time.Second)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+		attempt, cancel := context.WithTimeout(ctx, 15*time.Second)
+		err := n.server.SelfTest(attempt)
+		cancel()
+		if ctx.Err() != nil {
+			return nil
+		}
+		if err == nil {
+			n.trouble.Store(nil)
+			continue
+		}
+		n.trouble.Store(&err)
+		n.c.Log.Error("devices cannot log in to the embedded broker", "err", err)
+	}
 }
 
 // ready waits for a part to be up; the group's context ends when a part failed.
@@ -380,6 +432,9 @@ func (n *node) startHTTP(ctx context.Context, conn *bus.Conn) error {
 			"broker": func(context.Context) error {
 				if !n.link.Connected() {
 					return gateway.ErrNotConnected
+				}
+				if trouble := n.trouble.Load(); trouble != nil {
+					return *trouble
 				}
 				return nil
 			},

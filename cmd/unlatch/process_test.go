@@ -15,6 +15,8 @@ import (
 	"time"
 
 	"github.com/unlatch/unlatch/billing"
+	"github.com/unlatch/unlatch/order"
+	"github.com/unlatch/unlatch/store"
 )
 
 // TestMain lets the test binary be unlatch itself, so that tests can start, kill
@@ -44,7 +46,7 @@ func running(t *testing.T, dir string, args ...string) (*background, readyFile) 
 	path := filepath.Join(dir, "ready.json")
 	_ = os.Remove(path)
 	b := process(t, dir, append([]string{"demo", "--http", "127.0.0.1:0", "--sim", "127.0.0.1:0", "--wechat", "127.0.0.1:0",
-		"--bikes", "4", "--riding", "0", "--ready-file", path}, args...)...)
+		"--bikes", "4", "--riding", "1", "--ready-file", path}, args...)...)
 	b.until(t, 2*time.Minute, func() bool { _, err := os.Stat(path); return err == nil })
 	var r readyFile
 	text, err := os.ReadFile(path)
@@ -79,7 +81,7 @@ func TestKilledProcessGoesOn(t *testing.T) {
 	data := filepath.Join(dir, "data")
 	first, r := running(t, dir, "--data", data)
 	v, c := as(t, r, "ada")
-	o, err := v.start(c, "bike-002")
+	o, err := v.start(c, "bike-004")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -87,6 +89,24 @@ func TestKilledProcessGoesOn(t *testing.T) {
 	if _, err := v.start(c, "bike-003"); err == nil || refusal(err) != "too_many_live_orders" {
 		t.Errorf("a second ride: %v, want too_many_live_orders", err)
 	}
+	live := func(r readyFile) (ids []string) { // ada's ride and that of the simulated rider
+		t.Helper()
+		db, err := store.Open(t.Context(), store.Config{URL: r.Database, MaxConns: 1, IdentityKey: make([]byte, 32)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer db.Close()
+		orders, err := db.Orders(t.Context(), order.Page{State: order.Active, Limit: 10})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, o := range orders {
+			ids = append(ids, o.ID)
+		}
+		return ids
+	}
+	v.until("the simulated rider rides too", 30*time.Second, func() bool { return len(live(r)) == 2 })
+	before := live(r)
 	_ = syscall.Kill(first.cmd.Process.Pid, syscall.SIGKILL)
 	_ = first.cmd.Wait()
 	if err := os.RemoveAll(filepath.Join(data, "nats")); err != nil {
@@ -100,11 +120,14 @@ func TestKilledProcessGoesOn(t *testing.T) {
 		t.Errorf("after the kill the order is %s, want active", o.State)
 	}
 	t.Logf("serving again %v after the kill", time.Since(began).Round(time.Millisecond))
-	if body := v.body("bike-002"); body.Closed || len(body.Movements) != 1 {
+	if body := v.body("bike-004"); body.Closed || len(body.Movements) != 1 {
 		t.Errorf("the bike is closed %v after %d movements, want open after one", body.Closed, len(body.Movements))
 	}
-	v.direct("bike-002", "close", nil)
+	v.direct("bike-004", "close", nil)
 	done := v.reaches(c, o.ID, "settled", 30*time.Second)
+	v.until("the simulated rider's old ride is over too", 60*time.Second, func() bool {
+		return !slices.ContainsFunc(live(r), func(id string) bool { return slices.Contains(before, id) })
+	})
 	var wallet struct {
 		Balance int64 `json:"balance_fen"`
 	}
@@ -167,6 +190,16 @@ func TestServeRefusesWhatWouldBeUnsafe(t *testing.T) {
 	says("--domain", full[:3]...)
 	says("--wechat-app-id", full[:5]...)
 	says("--tls-cert", append(slices.Clone(full), "--http", "0.0.0.0:0")...)
+	for _, domain := range []string{"https://q.example.cn", "q.example.cn/d", "Q.example.cn", "a b", "localhost"} {
+		says("plain lower-case host name", "serve", "--data", data, "--domain", domain, "--wechat-app-id", "a", "--wechat-secret", "b")
+	}
+	says("say which database", "migrate")
+	says("say which database", "audit")
+	says("holds no installation", "audit", "--data", filepath.Join(dir, "nowhere"))
+	if _, err := os.Stat(filepath.Join(dir, "nowhere")); err == nil {
+		t.Error("an audit made a folder")
+	}
+	says("at least one name", "demo", "--riders=")
 	says("unlatch migrate", full...)
 	if _, err := os.Stat(filepath.Join(data, keyFile)); err == nil {
 		t.Error("a key was made before the schema was there")
@@ -174,6 +207,9 @@ func TestServeRefusesWhatWouldBeUnsafe(t *testing.T) {
 	b := process(t, dir, append(slices.Clone(full), "--migrate")...)
 	b.until(t, time.Minute, func() bool { return b.says("first-run?link=") })
 	b.stop(t)
+	other := slices.Clone(full)
+	other[4] = "other.test"
+	says("every sticker in the field would be refused", other...)
 	if err := os.Rename(filepath.Join(data, keyFile), filepath.Join(dir, "elsewhere")); err != nil {
 		t.Fatal(err)
 	}

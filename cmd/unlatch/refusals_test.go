@@ -267,6 +267,33 @@ func TestStaffPutRight(t *testing.T) {
 		s, err := n.db.Order(t.Context(), unlock.ID)
 		return err == nil && s.State == order.Settled && s.Charged == 0
 	})
+	// Of several who replace one sticker at once, one does.
+	number := v.codes["spare"][len(v.codes["spare"])-14:]
+	answers := make(chan string, 4)
+	for range 4 {
+		go func() {
+			status, code, _ := v.ask(lin, "POST", "/v1/operator/codes/"+number+"/remint", "", "{}")
+			answers <- fmt.Sprint(status, code)
+		}()
+	}
+	count := map[string]int{}
+	for range 4 {
+		count[<-answers]++
+	}
+	if count["201"] != 1 || count["410code_revoked"] != 3 {
+		t.Errorf("four at once who replace one code: %v, want one 201 and three 410 code_revoked", count)
+	}
+	var keys struct{ Keys []struct{ ID string } }
+	if err := lin.do(t.Context(), "GET", "/v1/operator/keys", "", nil, &keys); err != nil || len(keys.Keys) != 1 {
+		t.Fatalf("keys: %+v, %v", keys, err)
+	}
+	if status, code, _ := v.ask(lin, "POST", "/v1/operator/keys/"+keys.Keys[0].ID+"/revoke", "", "{}"); status != 409 || code != "last_admin_key" {
+		t.Errorf("revoking the last admin's key: %d %s, want 409 last_admin_key", status, code)
+	}
+	twice := `{"reason":"new","devices":[{"id":"bike-9","kind":"lock","venue":"campus"},{"id":"bike-9","kind":"lock","venue":"campus"}]}`
+	if _, _, b := v.ask(lin, "POST", "/v1/operator/devices", "", twice); strings.Count(string(b), "device_key") != 1 {
+		t.Errorf("one id twice in a request gave\n%s\nwant one file", b)
+	}
 	rows, err := n.db.AuditPage(t.Context(), "", 100)
 	if err != nil {
 		t.Fatal(err)

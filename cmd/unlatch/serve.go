@@ -11,6 +11,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"regexp"
 	"time"
 
 	"github.com/unlatch/unlatch/api"
@@ -113,6 +114,9 @@ func (s serveCmd) prepare(ctx context.Context, log *slog.Logger) (nodeConfig, op
 			}
 		}
 	}
+	if err := checkDomain(s.Domain); err != nil {
+		return fail(err)
+	}
 	login, err := wechat.New(wechat.Config{AppID: s.WeChatAppID, Secret: s.WeChatSecret})
 	if err != nil {
 		return fail(err)
@@ -163,6 +167,16 @@ func (s serveCmd) keysAndSchema(ctx context.Context, c *nodeConfig) error {
 	if known != "" {
 		return errors.Join(fmt.Errorf("the database knows signing key %s and %s holds none; put your backup of %s there", known, s.Data, keyFile),
 			removeKeys(s.Data))
+	}
+	return nil
+}
+
+// hostName is a host as a sticker may carry it: lower case, with dots.
+var hostName = regexp.MustCompile(`^([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z][a-z0-9-]*[a-z0-9]$`)
+
+func checkDomain(domain string) error {
+	if len(domain) > 60 || !hostName.MatchString(domain) {
+		return fmt.Errorf("--domain %q: give a plain lower-case host name such as q.example.cn, without https:// and without a path", domain)
 	}
 	return nil
 }

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"golang.org/x/sync/errgroup"
+
+	"github.com/unlatch/unlatch/order"
 )
 
 // client is a rider's phone, as far as the API can tell.
@@ -112,6 +114,9 @@ func (d *demo) botRide(ctx context.Context, name, code string) error {
 	if err != nil {
 		return err
 	}
+	if done, err := d.endOpenRides(ctx, c); err != nil || done {
+		return err
+	}
 	var scan struct {
 		Ticket string
 		Device struct{ ID string }
@@ -137,6 +142,23 @@ func (d *demo) botRide(ctx context.Context, name, code string) error {
 		return bike.CloseByHand(ctx)
 	}
 	return nil
+}
+
+// endOpenRides closes the bikes of rides that an earlier start of the demo left
+// open; true when there was one.
+func (d *demo) endOpenRides(ctx context.Context, c client) (bool, error) {
+	orders, err := d.node.db.Orders(ctx, order.Page{Rider: c.id, State: order.Active, Limit: 10})
+	if err != nil {
+		return false, err
+	}
+	for _, o := range orders {
+		if bike := d.fleet.Device(string(o.Device)); bike != nil {
+			if err := bike.CloseByHand(ctx); err != nil {
+				return true, err
+			}
+		}
+	}
+	return len(orders) > 0, nil
 }
 
 // pause waits, or less when ctx ends.
