@@ -26,7 +26,7 @@
 // # Limits of what a lock can know
 //
 // Two things that hands can do are left out, because no sensor of a lock can
-// tell them from the use itself: a bolt that is shut and torn open again within
-// one power cut, and a bolt torn open in the very power cut that fell between
-// the moving mark and the motor.
+// tell them from the use itself: a bolt that is shut and torn open again before
+// the next boot has journalled what it saw, and a bolt torn open in the very
+// power cut that fell between the moving mark and the motor.
 package world

@@ -28,7 +28,7 @@ type lock struct {
 	wakes    int           // grows with each plan to wake
 	outage   int           // grows with each loss of power and of connection
 	lossy    bool          // it lost evidence that was not acked; staff must repair it
-	shutDark bool          // shut by hand since the power went
+	shutDark bool          // shut by hand since a boot last journalled what it saw
 	shuts    []time.Duration
 	forced   []time.Duration
 	boots    map[device.Boot]bootTruth
@@ -94,6 +94,9 @@ func (w *world) touch(l *lock, do func(now time.Time) []sim.Packet) {
 	if w.trace != nil && l.flash.Highest > last {
 		for _, e := range l.flash.Entries {
 			if e.Seq > last {
+				if e.Kind == wire.EvidenceBoot { // a boot that is cut before this has told nobody what it saw
+					l.shutDark = false
+				}
 				w.note(string(l.id), "journals %s as %d", e.Kind, e.Seq)
 			}
 		}
@@ -274,7 +277,6 @@ func (w *world) power(l *lock) {
 	}
 	last := l.flash.Highest
 	w.note(string(l.id), "has power and boots")
-	l.shutDark = false
 	journal := l.flash.Journal
 	l.c.Boot(w.now())
 	if l.flash.Journal != journal {
