@@ -138,10 +138,14 @@ func (a *API) nearby(ctx context.Context, in *nearbyInput) (*nearbyOutput, error
 		}
 		shown := at.in(datum)
 		found = append(found, NearbyDevice{ID: string(row.Device.ID), Kind: string(row.Device.Kind), Venue: row.Device.Venue,
-			Outlets: free, Lat: shown.lat, Lng: shown.lng, Distance: int(math.Round(m)), Battery: a.battery(row.Device.ID)})
+			Outlets: free, Lat: shown.lat, Lng: shown.lng, Distance: int(math.Round(m))})
 	}
 	slices.SortFunc(found, func(x, y NearbyDevice) int {
 		return cmp.Or(cmp.Compare(x.Distance, y.Distance), cmp.Compare(x.ID, y.ID))
 	})
-	return &nearbyOutput{Nearby{found[:min(len(found), nearbyMost)]}}, nil
+	found = found[:min(len(found), nearbyMost)]
+	for i := range found { // a look-up each, so only for those that are shown
+		found[i].Battery = a.battery(device.ID(found[i].ID))
+	}
+	return &nearbyOutput{Nearby{found}}, nil
 }

@@ -20,7 +20,7 @@ type NewDevice struct {
 	Venue   string   `json:"venue" pattern:"^[A-Za-z0-9_-]{1,32}$"`
 	Lat     *float64 `json:"lat,omitempty" minimum:"-90" maximum:"90" doc:"WGS-84; with lng"`
 	Lng     *float64 `json:"lng,omitempty" minimum:"-180" maximum:"180"`
-	Outlets int      `json:"outlets,omitempty" minimum:"1" maximum:"255" default:"1"`
+	Outlets int      `json:"outlets,omitempty" minimum:"1" maximum:"16" default:"1"`
 }
 
 // ProvisionResults is what became of each device, in the order of the request.

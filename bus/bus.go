@@ -99,7 +99,7 @@ const (
 // Reserved reports whether a device must not be given this id, because the
 // embedded server uses such names itself.
 func Reserved(id string) bool {
-	return strings.HasPrefix(id, gatewayPrefix) || strings.HasPrefix(id, selfTestPrefix)
+	return strings.HasPrefix(id, gatewayPrefix) || strings.HasPrefix(id, selfTestPrefix) || id == "_self-test" // the gateway's
 }
 
 // Dial says which NATS to connect to: the embedded server, which needs no port,

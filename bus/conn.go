@@ -40,7 +40,7 @@ type Conn struct {
 	nc       *nats.Conn
 	watchers map[string]map[*watcher]struct{}
 
-	lastMu sync.Mutex // held while the bucket is made
+	making chan struct{} // holds one while the bucket is made
 	last   jetstream.KeyValue
 
 	published, failed, received atomic.Int64
@@ -64,7 +64,8 @@ func NewConn(cfg ConnConfig) (*Conn, error) {
 	if cfg.Replicas < 0 || cfg.Replicas > 5 {
 		return nil, fmt.Errorf("%w: %d replicas, want 1 to 5", ErrBadConfig, cfg.Replicas)
 	}
-	c := &Conn{cfg: cfg, log: cfg.Log, ready: make(chan struct{}), watchers: map[string]map[*watcher]struct{}{}}
+	c := &Conn{cfg: cfg, log: cfg.Log, ready: make(chan struct{}), making: make(chan struct{}, 1),
+		watchers: map[string]map[*watcher]struct{}{}}
 	if c.log == nil {
 		c.log = slog.New(slog.DiscardHandler)
 	}

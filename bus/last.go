@@ -88,8 +88,12 @@ func (c *Conn) bucket(ctx context.Context, failed jetstream.KeyValue) (jetstream
 	if nc == nil || !nc.IsConnected() {
 		return nil, ErrNotConnected
 	}
-	c.lastMu.Lock()
-	defer c.lastMu.Unlock()
+	select { // a caller with little time must not queue behind one that waits for NATS
+	case c.making <- struct{}{}:
+		defer func() { <-c.making }()
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
 	if c.last != nil && c.last != failed {
 		return c.last, nil
 	}

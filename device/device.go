@@ -69,7 +69,7 @@ type Device struct {
 
 	Journal  Journal // zero until the first evidence or beat of this epoch
 	Applied  uint64  // evidence 1..Applied of Journal is applied or lost
-	LostUpTo uint64  // the highest evidence number that was closed as lost
+	LostUpTo uint64  // the highest evidence number that was closed as lost, or answers a start for another use
 	Boots    []BootSeen
 	Head     Head // the newest beat, kept until the evidence up to it is here
 	Sample   Sample

@@ -45,7 +45,7 @@ type Link struct {
 }
 
 // selfTest is the device name under which a link asks itself whether shared
-// subscriptions are delivered. It is no valid device id of an installation.
+// subscriptions are delivered. Provisioning refuses it.
 const selfTest = "_self-test"
 
 // NewLink checks the configuration and connects nothing.

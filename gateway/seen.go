@@ -24,6 +24,38 @@ type LastSeen struct {
 
 	mu   sync.Mutex
 	here map[device.ID]seenState
+	once sync.Once
+	out  chan seenDocument // waiting for Run to store them
+}
+
+// seenDocument is one device's news on its way to the other replicas.
+type seenDocument struct {
+	id    device.ID
+	state seenState
+}
+
+func (l *LastSeen) queue() chan seenDocument {
+	l.once.Do(func() { l.out = make(chan seenDocument, 1024) })
+	return l.out
+}
+
+// Run carries news to Store until ctx ends. It is apart from those who bring
+// them: a store that does not answer must not hold up evidence.
+func (l *LastSeen) Run(ctx context.Context) error {
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case d := <-l.queue():
+			document, err := json.Marshal(d.state)
+			if err != nil || l.Store == nil {
+				continue
+			}
+			put, cancel := context.WithTimeout(ctx, lastTimeout)
+			_ = l.Store.SetLast(put, string(d.id), document) // display only: the next one will do
+			cancel()
+		}
+	}
 }
 
 type seenState struct {
@@ -35,7 +67,7 @@ type seenState struct {
 }
 
 // lastTimeout bounds a look at another replica's news.
-const lastTimeout = 200 * time.Millisecond
+const lastTimeout = 100 * time.Millisecond
 
 // Telemetry notes what a device says without signing it.
 func (l *LastSeen) Telemetry(id device.ID, t wire.Telemetry) {
@@ -57,19 +89,18 @@ func (l *LastSeen) Presence(id device.ID, p wire.Presence) {
 }
 
 func (l *LastSeen) update(id device.ID, change func(*seenState)) {
-	s := l.read(id)
-	change(&s)
-	s.At = time.Now().UTC()
 	l.mu.Lock()
 	if l.here == nil || len(l.here) > 200_000 {
 		l.here = map[device.ID]seenState{}
 	}
+	s := l.here[id]
+	change(&s)
+	s.At = time.Now().UTC()
 	l.here[id] = s
 	l.mu.Unlock()
-	if document, err := json.Marshal(s); err == nil && l.Store != nil {
-		ctx, cancel := context.WithTimeout(context.Background(), lastTimeout)
-		defer cancel()
-		_ = l.Store.SetLast(ctx, string(id), document) // display only: the next one will do
+	select {
+	case l.queue() <- seenDocument{id, s}:
+	default: // the next one will do
 	}
 }
 

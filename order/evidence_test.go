@@ -303,3 +303,26 @@ func TestABackupThatIsTooOldIsNoticed(t *testing.T) {
 		t.Errorf("the next start has number %d, want 41", c.Seq)
 	}
 }
+
+// TestAResultThatNamesAnotherUseSpoilsTheFence: such a piece is quarantined, and
+// it is the very result whose absence a fence would prove.
+func TestAResultThatNamesAnotherUseSpoilsTheFence(t *testing.T) {
+	for name, order_ := range map[string]string{"another order": "01900000-0000-7000-8000-00000000ffff", "no order": ""} {
+		s, l, o, c, _ := until(t, "unresolved")
+		l.burn(c)
+		l.closed = false // it opened
+		s.hear(l.piece(device.SeenExecuted, about(c), func(e *device.Evidence) { e.Order = order_ }))
+		for _, probe := range s.store.Commands() {
+			if probe.Kind == device.Probe && probe.State.Open() {
+				l.burn(probe)
+			}
+		}
+		s.hear(l.beat())
+		if got := s.order(o.ID); got.State != order.Unresolved {
+			t.Errorf("%s: the order is %s (%s) while its bolt is open, want unresolved", name, got.State, got.Reason)
+		}
+		if got := s.command(c.ID); got.State == device.NotExecuted {
+			t.Errorf("%s: an opened start counts as not executed", name)
+		}
+	}
+}

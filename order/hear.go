@@ -170,6 +170,10 @@ func (t *turn) apply(e device.Evidence) (bool, error) {
 	case device.Booted:
 		return true, t.booted(e)
 	}
+	if c := t.commands[e.CommandID]; c != nil && c.Kind == device.Start && (c.Order != e.Order || c.Outlet != e.Outlet) {
+		t.crossed(c, e)
+		return false, nil
+	}
 	if e.Order == "" {
 		return true, t.answered(e)
 	}
@@ -192,6 +196,16 @@ func (t *turn) apply(e device.Evidence) (bool, error) {
 		return true, t.ended(o, e)
 	}
 	return false, nil
+}
+
+// crossed: a piece answers our start and names another use or outlet. It proves
+// neither, and it is the very result that a fence would take to be missing: as far
+// as proofs go, it is lost.
+func (t *turn) crossed(c *device.Command, e device.Evidence) {
+	if c.State.Open() {
+		t.device.LostUpTo = max(t.device.LostUpTo, e.Seq)
+		t.dirty["device"] = true
+	}
 }
 
 // answered closes the command of a piece that names no order: a ring, or a use

@@ -15,7 +15,7 @@ type Provision struct {
 	Device    device.ID
 	Kind      device.Kind
 	Venue     string
-	Outlets   int // 1..255
+	Outlets   int // 1..16, as many as a beat can speak of
 	PublicKey []byte
 	Staff     Audit
 }
@@ -29,7 +29,7 @@ func (p Provision) Decide(s Snapshot, env Env) (Changes, device.Device, error) {
 	if err := p.Device.Check(); err != nil {
 		return fail(err)
 	}
-	if p.Outlets < 1 || p.Outlets > 255 || p.Kind == device.Lock && p.Outlets != 1 || len(p.PublicKey) != 32 {
+	if p.Outlets < 1 || p.Outlets > 16 || p.Kind == device.Lock && p.Outlets != 1 || len(p.PublicKey) != 32 {
 		return fail(fmt.Errorf("provision %s with %d outlets: %w", p.Device, p.Outlets, ErrWrongState))
 	}
 	if p.Staff.Reason == "" {
@@ -53,15 +53,8 @@ func (p Provision) Decide(s Snapshot, env Env) (Changes, device.Device, error) {
 			return fail(fmt.Errorf("provision %s: %w", p.Device, ErrOutletBusy))
 		}
 	}
-	for _, c := range t.openCommands() {
-		// Nothing proves what the old epoch did with a start; it may have moved.
-		in := device.Fence
-		if c.Kind.Expires() {
-			in = device.CannotTell
-		}
-		if err := t.finish(t.commands[c.ID], in); err != nil {
-			return fail(err)
-		}
+	if err := t.closeCommands(); err != nil {
+		return fail(err)
 	}
 	before, _ := json.Marshal(map[string]any{"epoch": t.device.Epoch, "service": t.device.Service})
 	old := *t.device
@@ -78,6 +71,21 @@ func (p Provision) Decide(s Snapshot, env Env) (Changes, device.Device, error) {
 		return fail(err)
 	}
 	return t.changes(), *t.device, nil
+}
+
+// closeCommands ends every open command of a device whose present epoch is over.
+// Nothing proves what it did with a start, which may have moved.
+func (t *turn) closeCommands() error {
+	for _, c := range t.openCommands() {
+		in := device.Fence
+		if c.Kind.Expires() {
+			in = device.CannotTell
+		}
+		if err := t.finish(t.commands[c.ID], in); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // SetService is staff's switch on a device: maintenance, back in service, or
@@ -114,6 +122,13 @@ func (x SetService) Decide(s Snapshot, env Env) (Changes, device.Device, error) 
 			if o.Order != "" {
 				return fail(fmt.Errorf("retire %s: %w", x.Device, ErrOutletBusy))
 			}
+		}
+	}
+	if x.Service == device.Retired {
+		// It is not heard any more, so nothing could end these; and nothing proves
+		// what an open start did.
+		if err := t.closeCommands(); err != nil {
+			return fail(err)
 		}
 	}
 	t.device.Service, t.device.ServiceReason = x.Service, x.Staff.Reason

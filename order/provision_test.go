@@ -23,7 +23,7 @@ func TestProvisioningRefusesWhatCannotBeMeant(t *testing.T) {
 		"a bad id":             {func(p *order.Provision) { p.Device = "a/b" }, device.ErrBadID},
 		"no outlet":            {func(p *order.Provision) { p.Outlets = 0 }, order.ErrWrongState},
 		"a lock with two":      {func(p *order.Provision) { p.Outlets = 2 }, order.ErrWrongState},
-		"256 outlets":          {func(p *order.Provision) { p.Kind, p.Outlets = device.Pump, 256 }, order.ErrWrongState},
+		"17 outlets":           {func(p *order.Provision) { p.Kind, p.Outlets = device.Pump, 17 }, order.ErrWrongState},
 		"a short key":          {func(p *order.Provision) { p.PublicKey = make([]byte, 31) }, order.ErrWrongState},
 		"no key":               {func(p *order.Provision) { p.PublicKey = nil }, order.ErrWrongState},
 		"no reason":            {func(p *order.Provision) { p.Staff.Reason = "" }, order.ErrReason},
@@ -43,8 +43,16 @@ func TestProvisioningRefusesWhatCannotBeMeant(t *testing.T) {
 
 func TestARetiredDeviceStaysRetired(t *testing.T) {
 	s := ready(t)
+	if _, err := s.svc.Instruct(context.Background(), order.Instruct{Device: "bike-1", Outlet: 1, Kind: device.Probe, Staff: staff}); err != nil {
+		t.Fatal(err)
+	}
 	if _, err := s.svc.SetService(context.Background(), order.SetService{Device: "bike-1", Service: device.Retired, Staff: staff}); err != nil {
 		t.Fatal(err)
+	}
+	for _, c := range s.store.Commands() {
+		if c.State.Open() {
+			t.Errorf("%s %s is still open, and nobody listens to the device any more", c.Kind, c.ID)
+		}
 	}
 	if _, err := s.svc.Provision(context.Background(), provisioning()); !errors.Is(err, order.ErrWrongState) {
 		t.Errorf("provisioning a retired device: got %v, want ErrWrongState", err)

@@ -93,8 +93,9 @@ type UseCase[R any] interface {
 }
 
 // run loads, decides and applies until no guard fails. A commit whose outcome is
-// unknown is run again too: every use case finds its own traces (its key, its
-// ticket, its evidence, the order's state) and then does nothing twice.
+// unknown is run again too: whatever moves metal or money finds its own traces (its
+// key, its ticket, its evidence, the order's state) and does nothing twice. A
+// switch is set again to what it is; a ring or a probe may go out twice.
 func run[R any](ctx context.Context, s *Service, u UseCase[R]) (R, error) {
 	var none R
 	for try := range s.retries {

@@ -41,6 +41,12 @@ func (db *DB) PutVenue(ctx context.Context, v order.Venue, a order.Audit) error 
 		VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
 		ON CONFLICT (id) DO UPDATE SET name = $2, time_zone = $3, open = $4, lat = $5, lng = $6, start_radius = $7,
 			phone = $8`, v.ID, v.Name, v.TimeZone, v.Open, v.Lat, v.Lng, v.StartRadius, v.Phone)
+	if !v.Open {
+		// A start that loaded the venue while it was open is guarded by its outlet's
+		// version, and so fails and looks again. Locked in order, as Apply locks.
+		b.Queue(`UPDATE outlets o SET version = version + 1 FROM (SELECT device, n FROM outlets WHERE device IN
+			(SELECT id FROM devices WHERE venue = $1) ORDER BY device, n FOR UPDATE) x WHERE o.device = x.device AND o.n = x.n`, v.ID)
+	}
 	queueAudit(b, a)
 	if err := db.pool.SendBatch(ctx, b).Close(); err != nil {
 		return fmt.Errorf("put venue %s: %w", v.ID, domainError(err))

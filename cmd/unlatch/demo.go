@@ -155,6 +155,11 @@ func (d *demo) play(ctx context.Context, db opened, out io.Writer) error {
 	if err != nil {
 		return err
 	}
+	defer func() { // on any way out nothing may still write into the folder
+		cancel()
+		_ = group.Wait()
+		d.node.end()
+	}()
 	d.ready.HTTP, d.ready.MQTT, d.ready.NATS = d.node.url(), "tcp://"+d.node.MQTTAddr, d.node.NATSAddr
 	d.ready.Database, d.ready.Riders, d.ready.Keys = db.url, d.Riders, filepath.Join(d.dir, keyFile)
 	if d.ready.FirstRun, err = d.node.firstRun(ctx); err != nil {

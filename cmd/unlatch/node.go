@@ -55,6 +55,7 @@ type nodeConfig struct {
 type node struct {
 	c        nodeConfig
 	group    *errgroup.Group
+	stop     context.CancelFunc
 	beside   func(func(context.Context) error) // runs something with the node's parts; it ends with them
 	db       *store.DB
 	orders   *order.Service
@@ -77,11 +78,14 @@ func startNode(ctx context.Context, c nodeConfig) (n *node, err error) {
 	if c.Log == nil {
 		c.Log = slog.Default()
 	}
+	ctx, cancel := context.WithCancel(ctx)
 	group, ctx := errgroup.WithContext(ctx)
-	n = &node{c: c, group: group, release: func() {}}
+	n = &node{c: c, group: group, stop: cancel, release: func() {}}
 	n.beside = func(run func(context.Context) error) { group.Go(func() error { return run(ctx) }) }
 	defer func() {
-		if err != nil {
+		if err != nil { // what runs already must not outlive the error
+			cancel()
+			_ = group.Wait()
 			n.close()
 		}
 	}()
@@ -264,6 +268,7 @@ func (n *node) startOrders(ctx context.Context, conn *bus.Conn) error {
 	signer, _ := c.Keys.signer()
 	sealer := gateway.Sealer{Signer: signer}
 	seen := &gateway.LastSeen{Store: conn}
+	n.group.Go(func() error { return seen.Run(ctx) })
 	var err error
 	if err = n.newLink(); err != nil {
 		return err
@@ -325,8 +330,8 @@ func (n *node) newLink() error {
 		lc.URL, lc.User, lc.Password = scheme+"://"+n.MQTTAddr, user, password
 	} else {
 		u, err := url.Parse(c.MQTTURL)
-		if err != nil {
-			return fmt.Errorf("--mqtt-url: %w", err)
+		if err != nil { // the error would quote the password
+			return errors.New("--mqtt-url is no address; write it as ssl://user:password@host:port, with special characters percent-encoded")
 		}
 		n.MQTTAddr = u.Host
 		lc.User = u.User.Username()
@@ -338,6 +343,10 @@ func (n *node) newLink() error {
 			rand.Read(instance[:])
 			lc.User, lc.Password = "gateway-"+hex.EncodeToString(instance[:]), hex.EncodeToString(c.Keys.derive("gateway"))
 			u.Scheme = "tcp"
+			if c.TLS != nil { // its listener speaks TLS, with a certificate that names its host
+				u.Scheme = "ssl"
+				lc.TLS = &tls.Config{MinVersion: tls.VersionTLS12}
+			}
 		} else {
 			lc.Uplinks = func(topic string, payload []byte) bool { return n.ingest.Offer(topic, payload) }
 		}
@@ -500,8 +509,15 @@ func (n *node) wait() error {
 	return err
 }
 
+// end stops every part and waits for it; it may follow wait.
+func (n *node) end() {
+	n.stop()
+	_ = n.wait()
+}
+
 func (n *node) close() {
 	n.release()
+	n.release = func() {}
 	if n.db != nil {
 		n.db.Close()
 	}

@@ -69,6 +69,7 @@ func (s serveCmd) serve(ctx context.Context, c nodeConfig, db opened, out io.Wri
 	if err != nil {
 		return err
 	}
+	defer n.end()
 	n.beside(db.watch)
 	link, err := n.firstRun(ctx)
 	if err != nil {

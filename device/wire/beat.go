@@ -1,6 +1,9 @@
 package wire
 
-import "slices"
+import (
+	"slices"
+	"strings"
+)
 
 // beatKind stands where evidence has its kind.
 const beatKind = 0
@@ -96,11 +99,11 @@ func (b *Beat) check() error {
 	if b.Boot.IsZero() || b.Journal.IsZero() {
 		return malformed("beat needs a boot and a journal")
 	}
-	if b.Uptime > maxInt64 || b.Highest > maxInt64-1 || b.Lowest > b.Highest+1 || (b.Lowest == 0) != (b.Highest == 0) {
+	if b.Uptime > maxUptime || b.Highest > maxInt64-1 || b.Lowest > b.Highest+1 || (b.Lowest == 0) != (b.Highest == 0) {
 		return malformed("beat at uptime %d holds evidence %d to %d", b.Uptime, b.Lowest, b.Highest)
 	}
-	if len(b.Firmware) > 32 {
-		return malformed("firmware version of %d bytes", len(b.Firmware))
+	if len(b.Firmware) > 32 || strings.ContainsRune(b.Firmware, 0) {
+		return malformed("firmware version of %d bytes, or with a NUL", len(b.Firmware))
 	}
 	if len(b.Outlets) == 0 || len(b.Outlets) > 16 {
 		return malformed("beat of %d outlets, want 1 to 16", len(b.Outlets))
@@ -108,7 +111,7 @@ func (b *Beat) check() error {
 	last := uint8(0)
 	for i := range b.Outlets {
 		o := &b.Outlets[i]
-		if o.Outlet <= last || o.LastSeq > maxInt64 {
+		if o.Outlet <= last || o.LastSeq > maxInt64-1 {
 			return malformed("beat: outlet %d after %d, last seq %d", o.Outlet, last, o.LastSeq)
 		}
 		last = o.Outlet

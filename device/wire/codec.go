@@ -31,3 +31,6 @@ func must[T any](v T, err error) T {
 
 // maxInt64 bounds what must also fit a signed column or a signed variable.
 const maxInt64 = 1<<63 - 1
+
+// maxUptime is 285,000 years: what is computed from an uptime fits its column.
+const maxUptime = 1 << 53

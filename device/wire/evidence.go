@@ -216,8 +216,8 @@ func (e *Evidence) check() error {
 	if e.Boot.IsZero() || e.Journal.IsZero() || e.Seq == 0 || e.Outlet == 0 {
 		return malformed("evidence needs a boot, a journal, a seq and an outlet from 1")
 	}
-	if e.Seq > maxInt64 || e.Uptime > maxInt64 || e.LastSeq > maxInt64 || e.CommandSeq > maxInt64 {
-		return malformed("evidence number above 2^63-1")
+	if e.Seq > maxInt64 || e.Uptime > maxUptime || e.LastSeq > maxInt64-1 || e.CommandSeq > maxInt64 {
+		return malformed("evidence number above 2^63-1, or uptime above 2^53 ms")
 	}
 	if (e.CommandSeq == 0) != e.CommandID.IsZero() {
 		return malformed("command seq and command id go together")

@@ -32,7 +32,7 @@ func TestStartFitsTwoHundredBytes(t *testing.T) {
 
 // TestLockEvidenceFitsItsPlace holds P4.10's figure for the size of a journal.
 func TestLockEvidenceFitsItsPlace(t *testing.T) {
-	most := Evidence{Epoch: 1<<32 - 1, Outlet: 255, Boot: vBoot, Kind: EvidenceBoot, Uptime: maxInt64, Journal: vJournal, Seq: maxInt64, LastSeq: maxInt64,
+	most := Evidence{Epoch: 1<<32 - 1, Outlet: 255, Boot: vBoot, Kind: EvidenceBoot, Uptime: maxUptime, Journal: vJournal, Seq: maxInt64, LastSeq: maxInt64 - 1,
 		Closed: true, Counters: Counters{Opens: maxInt64}, Unknown: &Unknown{Seq: maxInt64, CommandID: vCommandID, Order: vOrder}}
 	answer := most
 	answer.Kind, answer.Unknown, answer.CommandSeq, answer.CommandID, answer.Order, answer.Reason = EvidenceRejected, nil, maxInt64, vCommandID, vOrder, 255
@@ -40,6 +40,23 @@ func TestLockEvidenceFitsItsPlace(t *testing.T) {
 		b, err := SealEvidence(NewSigner(deviceKey), vectorDevice, e)
 		if err != nil || len(b) > 256 {
 			t.Errorf("%s evidence takes %d bytes (%v), want at most 256", e.Kind, len(b), err)
+		}
+	}
+}
+
+// TestWhatNoTableCouldHoldIsRefused: a word that Postgres refuses would be sent
+// again for ever.
+func TestWhatNoTableCouldHoldIsRefused(t *testing.T) {
+	beat := Beat{Boot: vBoot, Journal: vJournal, Outlets: []OutletBeat{{Outlet: 1}}}
+	for name, bend := range map[string]func(*Beat){
+		"a firmware version with a NUL": func(b *Beat) { b.Firmware = "1.2\x00" },
+		"a last seq with no next one":   func(b *Beat) { b.Outlets = []OutletBeat{{Outlet: 1, LastSeq: maxInt64}} },
+		"an uptime of ages":             func(b *Beat) { b.Uptime = maxUptime + 1 },
+	} {
+		bent := beat
+		bend(&bent)
+		if _, err := SealBeat(NewSigner(deviceKey), vectorDevice, bent); !errors.Is(err, ErrMalformed) {
+			t.Errorf("%s: got %v, want ErrMalformed", name, err)
 		}
 	}
 }
@@ -394,10 +411,10 @@ func drawEvidence(t *rapid.T) Evidence {
 		Outlet:   rapid.Uint8Range(1, 255).Draw(t, "outlet"),
 		Boot:     vBoot,
 		Kind:     EvidenceKind(rapid.Uint8Range(uint8(EvidenceBoot), uint8(EvidenceAlarm)).Draw(t, "kind")),
-		Uptime:   rapid.Uint64Range(0, maxInt64).Draw(t, "uptime"),
+		Uptime:   rapid.Uint64Range(0, maxUptime).Draw(t, "uptime"),
 		Journal:  vJournal,
 		Seq:      rapid.Uint64Range(1, maxInt64).Draw(t, "seq"),
-		LastSeq:  rapid.Uint64Range(0, maxInt64).Draw(t, "last seq"),
+		LastSeq:  rapid.Uint64Range(0, maxInt64-1).Draw(t, "last seq"),
 		Closed:   rapid.Bool().Draw(t, "closed"),
 		Counters: Counters{Opens: rapid.Uint64Range(0, maxInt64).Draw(t, "opens")},
 		Reason:   Reason(rapid.Uint8().Draw(t, "reason")),

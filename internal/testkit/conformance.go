@@ -357,3 +357,13 @@ func ThreeOrders(t *testing.T, s order.Store) {
 		}
 	}
 }
+
+// StartInFlight returns the changes of a start on bike-1 that is decided and not
+// yet applied.
+func StartInFlight(t *testing.T, s order.Store) order.Changes {
+	t.Helper()
+	provision(t, s, "bike-1")
+	topUp(t, s, "k1", 5000)
+	changes, _ := decide(t, s, order.UseCase[order.Placed](placing("bike-1", "t1", "p1")))
+	return changes
+}
