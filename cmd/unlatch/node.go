@@ -187,11 +187,12 @@ func (n *node) startBus(ctx context.Context) error {
 		}
 		return nil
 	}
-	release, err := n.db.ClaimBroker(ctx)
+	claim, err := n.db.ClaimBroker(ctx)
 	if err != nil {
 		return err
 	}
-	n.release = release
+	n.release = claim.Release
+	n.group.Go(func() error { return claim.Watch(ctx, 10*time.Second) })
 	natsPassword := hex.EncodeToString(c.Keys.derive("nats"))
 	n.server, err = bus.NewServer(bus.ServerConfig{StoreDir: filepath.Join(c.StoreDir, "nats"), MQTTAddr: c.MQTT, MQTTTLS: c.TLS,
 		NATSAddr: c.NATS, NATSPassword: natsPassword, NATSTLS: natsTLS(c), GatewayPassword: hex.EncodeToString(c.Keys.derive("gateway")),
