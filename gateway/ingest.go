@@ -55,7 +55,8 @@ type IngestConfig struct {
 	Seen      Seen // nil = not wanted
 	Log       *slog.Logger
 	// Workers words are worked on at a time, 0 = 8; each has a queue of Queue
-	// words, 0 = 512. A device's words stay in order.
+	// words, 0 = 512. A device's words leave in the order in
+	// which they were offered.
 	Workers, Queue int
 	// AckEvery is for how long acks are gathered, 0 = 100 ms.
 	AckEvery time.Duration

@@ -101,8 +101,9 @@ func (l *Link) uplink(_ mqtt.Client, m mqtt.Message) {
 // Connected tells whether the broker can be reached now.
 func (l *Link) Connected() bool { return l.client.IsConnectionOpen() }
 
-// Publish hands bytes to the broker at QoS 0 and waits for nothing. Nothing is
-// kept for later while the broker is away: a late command is worth nothing.
+// Publish hands bytes to the broker at QoS 0 and waits for no answer; on a
+// connection that has stalled it may wait for the write time-out of 5 s. Nothing
+// is kept for later while the broker is away: a late command is worth nothing.
 func (l *Link) Publish(topic string, payload []byte) error {
 	if !l.client.IsConnectionOpen() {
 		return ErrNotConnected
