@@ -43,6 +43,8 @@ type ProvisionRequest struct {
 	Kind    device.Kind
 	Venue   string
 	Outlets int
+	Grades  map[uint8]map[uint8]string // by outlet and nozzle; see order.Provision
+	Display bool
 	Staff   order.Audit // who and why, for order.Provision
 }
 
@@ -55,6 +57,10 @@ type Config struct {
 	Minter  *qr.Minter
 	Watcher Watcher         // nil: who waits hears of a move at the next re-read
 	Battery order.LastKnown // nil: no battery is shown
+	Live    Live            // nil: no display is shown
+	// StopKey signs the question that stands before a venue's stop; at least 16
+	// bytes, the same on every replica.
+	StopKey []byte
 	// Provision makes keys, runs order.Service.Provision and returns what is given
 	// to the device, exactly once; it is shown as it marshals to JSON.
 	Provision func(context.Context, ProvisionRequest) (file any, err error)
@@ -115,6 +121,8 @@ func New(c Config) (*API, error) {
 	switch {
 	case c.Orders == nil || c.Store == nil || c.Login == nil || c.Minter == nil || c.Provision == nil:
 		return nil, errors.New("api.New: Orders, Store, Login, Minter and Provision are required")
+	case len(c.StopKey) < 16:
+		return nil, errors.New("api.New: StopKey needs at least 16 bytes")
 	case c.Domain == "":
 		return nil, errors.New("api.New: Domain is required: it is the host printed in codes")
 	case c.Scheme != "" && c.Scheme != "https" && c.Scheme != "http":

@@ -85,6 +85,7 @@ func (a *API) listCodes(ctx context.Context, in *listCodesInput) (*listCodesOutp
 type MintBody struct {
 	Device string `json:"device" pattern:"^[A-Za-z0-9_-]{1,24}$"`
 	Outlet int    `json:"outlet,omitempty" minimum:"1" maximum:"255" default:"1"`
+	Kiosk  bool   `json:"kiosk,omitempty" doc:"It will hang at the kiosk, not at the device"`
 	Reason string `json:"reason,omitempty" maxLength:"500"`
 }
 
@@ -107,7 +108,7 @@ func (a *API) mintCode(ctx context.Context, in *mintCodeInput) (*codeOutput, err
 	if !known {
 		return nil, errDeviceUnknown
 	}
-	code, err := a.mint(ctx, device.ID(in.Body.Device), n, in.Body.Reason)
+	code, err := a.mint(ctx, order.Code{Device: device.ID(in.Body.Device), Outlet: n, Kiosk: in.Body.Kiosk}, in.Body.Reason)
 	if err != nil {
 		return nil, err
 	}
@@ -115,16 +116,17 @@ func (a *API) mintCode(ctx context.Context, in *mintCodeInput) (*codeOutput, err
 }
 
 // mint draws numbers until one is free.
-func (a *API) mint(ctx context.Context, id device.ID, outlet uint8, reason string) (order.Code, error) {
+func (a *API) mint(ctx context.Context, code order.Code, reason string) (order.Code, error) {
 	var err error
 	for range mintTries {
 		number, mintErr := a.Minter.Mint(rand.Reader)
 		if mintErr != nil {
 			return order.Code{}, mintErr
 		}
-		code := order.Code{Number: string(number), Device: id, Outlet: outlet}
+		code.Number = string(number)
 		// The audit names the device: a code's number is shown by the code alone.
-		err = a.Store.AddCode(ctx, code, audit(ctx, "code.mint", "device "+string(id), reason, map[string]int{"outlet": int(outlet)}))
+		err = a.Store.AddCode(ctx, code, audit(ctx, "code.mint", "device "+string(code.Device), reason,
+			map[string]any{"outlet": code.Outlet, "kiosk": code.Kiosk}))
 		if err == nil {
 			return code, nil
 		}
@@ -145,7 +147,10 @@ type codeActInput struct {
 }
 
 // numbered reads a number of a path, with or without dashes.
-func (a *API) numbered(text string) (qr.Number, error) { return a.presented("", text) }
+func (a *API) numbered(text string) (qr.Number, error) {
+	code, err := a.presented("", text)
+	return code.Number, err
+}
 
 // known is the code of a number that staff named.
 func (a *API) known(ctx context.Context, text string) (qr.Number, order.Code, error) {

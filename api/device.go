@@ -30,10 +30,10 @@ func (a *API) deviceRoutes(h huma.API) {
 // Device is a device as staff see it.
 type Device struct {
 	ID            string     `json:"id"`
-	Kind          string     `json:"kind" enum:"lock,pump"`
+	Kind          Kind       `json:"kind"`
 	Venue         string     `json:"venue"`
 	Epoch         int64      `json:"epoch" doc:"How often it was provisioned"`
-	Service       string     `json:"service" enum:"in_service,maintenance,out_of_service,retired"`
+	Service       string     `json:"service" enum:"in_service,maintenance,stopped,out_of_service,retired"`
 	ServiceReason string     `json:"service_reason,omitempty"`
 	HeardAt       *time.Time `json:"heard_at,omitempty"`
 	Firmware      string     `json:"firmware,omitempty"`
@@ -45,12 +45,14 @@ type Device struct {
 
 // Outlet is an outlet as staff see it.
 type Outlet struct {
-	N            int    `json:"outlet"`
-	Availability string `json:"availability"`
-	Order        string `json:"order,omitempty" doc:"The live one"`
-	Block        string `json:"block,omitempty" doc:"unproven or await_closed: it waits for its device's word"`
-	Closed       *bool  `json:"closed,omitempty" doc:"As the device last stated"`
-	Opens        uint64 `json:"opens" doc:"As counted by the device"`
+	N            int          `json:"outlet"`
+	Availability string       `json:"availability"`
+	Order        string       `json:"order,omitempty" doc:"The live one"`
+	Block        string       `json:"block,omitempty" doc:"unproven or await_closed: it waits for its device's word"`
+	Closed       *bool        `json:"closed,omitempty" doc:"As the device last stated"`
+	Opens        uint64       `json:"opens" doc:"As counted by the device"`
+	Nozzles      []Nozzle     `json:"nozzles,omitempty" doc:"Of a pump's side"`
+	Live         *LiveFigures `json:"live,omitempty" doc:"What its display shows; unsigned"`
 }
 
 // DevicePage is one page of devices.
@@ -99,11 +101,16 @@ type Evidence struct {
 
 func (a *API) deviceOf(row order.DeviceRow) Device {
 	d, now := row.Device, time.Now()
-	return Device{ID: string(d.ID), Kind: string(d.Kind), Venue: d.Venue, Epoch: int64(d.Epoch), Service: string(d.Service),
+	return Device{ID: string(d.ID), Kind: kindOf(d.Kind), Venue: d.Venue, Epoch: int64(d.Epoch), Service: string(d.Service),
 		ServiceReason: d.ServiceReason, HeardAt: optionalTime(d.HeardAt), Firmware: d.Firmware, Lat: row.Lat, Lng: row.Lng,
 		Battery: a.battery(d.ID), Outlets: each(row.Outlets, func(o device.Outlet) Outlet {
 			v := Outlet{N: int(o.N), Availability: string(d.Availability(o, false, now)), Order: o.Order,
-				Block: string(o.Block), Opens: o.Opens}
+				Block: string(o.Block), Opens: o.Opens, Nozzles: nozzlesOf(o.Meter, true)}
+			if a.Live != nil {
+				if l, ok := a.Live.Live(d.ID, o.N); ok {
+					v.Live = &LiveFigures{State: l.State, Millilitres: l.Millilitres, Fen: l.Fen, At: l.At}
+				}
+			}
 			if o.Stated.Known {
 				v.Closed = &o.Stated.Closed
 			}

@@ -31,11 +31,11 @@ type FaultBody struct {
 type faultInput struct{ Body FaultBody }
 
 func (a *API) reportFault(ctx context.Context, in *faultInput) (*struct{}, error) {
-	number, err := a.presented(in.Body.URL, in.Body.Number)
+	scanned, err := a.presented(in.Body.URL, in.Body.Number)
 	if err != nil {
 		return nil, err
 	}
-	code, err := a.resolved(ctx, number)
+	code, err := a.resolved(ctx, scanned.Number)
 	if err != nil {
 		return nil, err
 	}

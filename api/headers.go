@@ -9,12 +9,15 @@ import (
 	"github.com/unlatch/unlatch/order"
 )
 
-// liveFigures is how many live figures an order has had. Locks have none; a
-// kind that meters while it is used counts them up about once a second.
-const liveFigures = 0
-
-// etagOf is an order's entity tag, quotes included.
-func etagOf(o order.Order) string { return fmt.Sprintf(`"v%d.%d"`, o.Version, liveFigures) }
+// etagOf is an order's entity tag, quotes included: its version and, while a
+// display runs, the moment on the device's clock at which it showed its figures.
+func (a *API) etagOf(o order.Order) string {
+	var figures uint64
+	if live := a.liveOf(o); live != nil {
+		figures = live.uptime
+	}
+	return fmt.Sprintf(`"v%d.%d"`, o.Version, figures)
+}
 
 // matches tells whether an If-None-Match header names the tag, by the weak
 // comparison of RFC 9110 section 13.1.2.

@@ -4,12 +4,29 @@ import (
 	"testing"
 	"time"
 
+	"github.com/unlatch/unlatch/device"
 	"github.com/unlatch/unlatch/order"
 )
 
+// display shows the same on every outlet.
+type display order.Live
+
+func (d display) Live(device.ID, uint8) (order.Live, bool) { return order.Live(d), true }
+
 func TestETag(t *testing.T) {
-	if got := etagOf(order.Order{Version: 7}); got != `"v7.0"` {
-		t.Errorf("got %s", got)
+	a := &API{Config: Config{Live: display{Uptime: 1234, At: time.Unix(100, 0)}}}
+	for want, o := range map[string]order.Order{
+		`"v7.0"`:    {Version: 7},
+		`"v7.1234"`: {Version: 7, State: order.Active, ActiveAt: time.Unix(99, 0)},
+		`"v8.0"`:    {Version: 8, State: order.Active, ActiveAt: time.Unix(102, 0)}, // it shows the use before
+		`"v9.0"`:    {Version: 9, State: order.Settled, ActiveAt: time.Unix(99, 0)},
+	} {
+		if got := a.etagOf(o); got != want {
+			t.Errorf("got %s, want %s", got, want)
+		}
+	}
+	if got := (&API{}).etagOf(order.Order{Version: 7, State: order.Active}); got != `"v7.0"` {
+		t.Errorf("without displays: got %s", got)
 	}
 }
 

@@ -98,7 +98,7 @@ type Nearby struct {
 // NearbyDevice is a device with at least one available outlet.
 type NearbyDevice struct {
 	ID       string  `json:"id"`
-	Kind     string  `json:"kind" enum:"lock,pump"`
+	Kind     Kind    `json:"kind"`
 	Venue    string  `json:"venue"`
 	Outlets  int     `json:"outlets_available"`
 	Lat      float64 `json:"lat"`
@@ -137,7 +137,7 @@ func (a *API) nearby(ctx context.Context, in *nearbyInput) (*nearbyOutput, error
 			continue
 		}
 		shown := at.in(datum)
-		found = append(found, NearbyDevice{ID: string(row.Device.ID), Kind: string(row.Device.Kind), Venue: row.Device.Venue,
+		found = append(found, NearbyDevice{ID: string(row.Device.ID), Kind: kindOf(row.Device.Kind), Venue: row.Device.Venue,
 			Outlets: free, Lat: shown.lat, Lng: shown.lng, Distance: int(math.Round(m))})
 	}
 	slices.SortFunc(found, func(x, y NearbyDevice) int {

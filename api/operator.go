@@ -14,6 +14,7 @@ import (
 // operatorRoutes registers all that staff may ask.
 func (a *API) operatorRoutes(h huma.API) {
 	a.venueRoutes(h)
+	a.stopRoutes(h)
 	a.deviceRoutes(h)
 	a.codeRoutes(h)
 	a.tariffRoutes(h)

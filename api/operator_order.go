@@ -9,6 +9,7 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 
+	"github.com/unlatch/unlatch/billing"
 	"github.com/unlatch/unlatch/device"
 	"github.com/unlatch/unlatch/order"
 )
@@ -23,6 +24,8 @@ func (a *API) operatorOrderRoutes(h huma.API) {
 	register(a, h, unlock, a.serviceUnlock)
 	register(a, h, forStaff("end-order-by-staff", http.MethodPost, "/v1/operator/orders/{id}/end",
 		"End a ride from afar, billed to the last proven moment"), a.endByStaff)
+	register(a, h, forStaff("decide-order", http.MethodPost, "/v1/operator/orders/{id}/decide",
+		"Settle an ended order whose figures do not agree, at the amount that staff set"), a.decideOrder)
 	register(a, h, forStaff("void-order", http.MethodPost, "/v1/operator/orders/{id}/void",
 		"Let the rider of an unresolved order go, unbilled"), a.voidOrder)
 }
@@ -111,14 +114,17 @@ func (a *API) operatorOrder(ctx context.Context, id string) (*operatorOrderOutpu
 	if err != nil {
 		return nil, err
 	}
-	return &operatorOrderOutput{etagOf(o), operatorOrderOf(o, moves)}, nil
+	v := operatorOrderOf(o, moves)
+	v.Live = a.liveOf(o)
+	return &operatorOrderOutput{a.etagOf(o), v}, nil
 }
 
 // UnlockBody is a service unlock's request.
 type UnlockBody struct {
-	Device string `json:"device" pattern:"^[A-Za-z0-9_-]{1,24}$"`
-	Outlet int    `json:"outlet,omitempty" minimum:"1" maximum:"255" default:"1"`
-	Reason string `json:"reason" minLength:"1" maxLength:"500" pattern:"\\S"`
+	Device string  `json:"device" pattern:"^[A-Za-z0-9_-]{1,24}$"`
+	Outlet int     `json:"outlet,omitempty" minimum:"1" maximum:"255" default:"1"`
+	Preset *Preset `json:"preset,omitempty" doc:"Of fuel: grade and millilitres of a test delivery"`
+	Reason string  `json:"reason" minLength:"1" maxLength:"500" pattern:"\\S"`
 }
 
 type serviceUnlockInput struct {
@@ -136,7 +142,7 @@ func (a *API) serviceUnlock(ctx context.Context, in *serviceUnlockInput) (*rawAn
 	if err != nil {
 		return nil, err
 	}
-	offer, err := a.Orders.Offer(ctx, staff, device.ID(in.Body.Device), uint8(max(in.Body.Outlet, 1)), true)
+	offer, err := a.Orders.Offer(ctx, staff, device.ID(in.Body.Device), uint8(max(in.Body.Outlet, 1)))
 	if err != nil {
 		return nil, instead(err, errDeviceUnknown)
 	}
@@ -145,8 +151,8 @@ func (a *API) serviceUnlock(ctx context.Context, in *serviceUnlockInput) (*rawAn
 		return nil, err
 	}
 	act := audit(ctx, "order.unlock", "", in.Body.Reason, nil)
-	placed, err := a.Orders.Place(ctx, order.Place{Rider: staff, Ticket: ticket, PayWith: order.PayService, Key: key,
-		Route: "POST /v1/operator/orders", Hash: hash, Staff: &act, Answer: newOrderAnswer(staff)})
+	placed, err := a.Orders.Place(ctx, order.Place{Rider: staff, Ticket: ticket, PayWith: order.PayService, Preset: in.Body.Preset.preset(),
+		Key: key, Route: "POST /v1/operator/orders", Hash: hash, Staff: &act, Answer: newOrderAnswer(staff)})
 	if err != nil {
 		return nil, instead(err, errDeviceUnknown)
 	}
@@ -160,6 +166,25 @@ type orderActInput struct {
 
 func (a *API) endByStaff(ctx context.Context, in *orderActInput) (*operatorOrderOutput, error) {
 	return a.actByStaff(ctx, in, order.ForceEnd, "order.end")
+}
+
+// DecideBody is what staff set a bill to.
+type DecideBody struct {
+	Amount int64  `json:"amount_fen" minimum:"0" doc:"At most what the order holds"`
+	Reason string `json:"reason" minLength:"1" maxLength:"500" pattern:"\\S" doc:"Kept in the audit"`
+}
+
+type decideInput struct {
+	ID   string `path:"id" pattern:"^[A-Za-z0-9_-]{1,64}$"`
+	Body DecideBody
+}
+
+func (a *API) decideOrder(ctx context.Context, in *decideInput) (*operatorOrderOutput, error) {
+	act := audit(ctx, "order.decide", "order "+in.ID, in.Body.Reason, nil)
+	if _, err := a.Orders.Act(ctx, order.Act{Order: in.ID, Input: order.Decide, Staff: &act, Amount: billing.Fen(in.Body.Amount)}); err != nil {
+		return nil, err
+	}
+	return a.operatorOrder(ctx, in.ID)
 }
 
 func (a *API) voidOrder(ctx context.Context, in *orderActInput) (*operatorOrderOutput, error) {

@@ -17,30 +17,33 @@ import (
 
 // Order is what a rider sees of an order. Amounts are Fen, hundredths of a yuan.
 type Order struct {
-	ID         string     `json:"id"`
-	State      string     `json:"state" enum:"pending,starting,unresolved,active,ended,settled,voided"`
-	Kind       string     `json:"kind" enum:"lock,pump"`
-	Device     string     `json:"device"`
-	Outlet     int        `json:"outlet"`
-	Venue      string     `json:"venue"`
-	PayWith    string     `json:"pay_with" enum:"wallet,service"`
-	Hold       int64      `json:"hold_fen" doc:"Held of the balance while the order is live"`
-	Quote      Quote      `json:"quote" doc:"Until the order has ended: what the least use would cost"`
-	Charged    int64      `json:"charged_fen" doc:"Taken of the hold"`
-	Debt       int64      `json:"debt_fen" doc:"What the hold did not cover"`
-	Refunded   int64      `json:"refunded_fen"`
-	Reason     string     `json:"reason,omitempty" doc:"Why it was voided or ended, a stable word"`
-	EndedBy    string     `json:"ended_by,omitempty" doc:"Which input ended it"`
-	Measured   string     `json:"measured,omitempty" doc:"How its length was found: within_boot, across_boots, shortest, last_proven"`
-	Unproven   bool       `json:"unproven" doc:"Voided, but the device has not said whether it opened"`
-	Cancelling bool       `json:"cancelling" doc:"A cancellation waits for the device's word"`
-	CreatedAt  time.Time  `json:"created_at"`
-	ActiveAt   *time.Time `json:"active_at,omitempty"`
-	EndedAt    *time.Time `json:"ended_at,omitempty"`
-	DoneAt     *time.Time `json:"done_at,omitempty" doc:"Settled or voided"`
-	Timeline   []Step     `json:"timeline,omitempty" doc:"Oldest first; absent in lists"`
-	Next       Next       `json:"next"`
-	Version    int64      `json:"version"`
+	ID         string       `json:"id"`
+	State      string       `json:"state" enum:"pending,starting,unresolved,active,ended,settled,voided"`
+	Kind       Kind         `json:"kind"`
+	Device     string       `json:"device"`
+	Outlet     int          `json:"outlet"`
+	Venue      string       `json:"venue"`
+	PayWith    string       `json:"pay_with" enum:"wallet,service"`
+	Hold       int64        `json:"hold_fen" doc:"Held of the balance while the order is live; fuel never costs more"`
+	Preset     *Preset      `json:"preset,omitempty"`
+	Live       *LiveFigures `json:"live,omitempty" doc:"What the display shows now; not yet proven"`
+	Fuel       *Fuel        `json:"fuel,omitempty" doc:"What the pump signed at the end"`
+	Quote      Quote        `json:"quote" doc:"Until the order has ended: what the least use would cost"`
+	Charged    int64        `json:"charged_fen" doc:"Taken of the hold"`
+	Debt       int64        `json:"debt_fen" doc:"What the hold did not cover"`
+	Refunded   int64        `json:"refunded_fen"`
+	Reason     string       `json:"reason,omitempty" doc:"Why it was voided or ended, a stable word"`
+	EndedBy    string       `json:"ended_by,omitempty" doc:"Which input ended it"`
+	Measured   string       `json:"measured,omitempty" doc:"How its length was found: within_boot, across_boots, shortest, last_proven"`
+	Unproven   bool         `json:"unproven" doc:"Voided, but the device has not said whether it opened"`
+	Cancelling bool         `json:"cancelling" doc:"A cancellation waits for the device's word"`
+	CreatedAt  time.Time    `json:"created_at"`
+	ActiveAt   *time.Time   `json:"active_at,omitempty"`
+	EndedAt    *time.Time   `json:"ended_at,omitempty"`
+	DoneAt     *time.Time   `json:"done_at,omitempty" doc:"Settled or voided"`
+	Timeline   []Step       `json:"timeline,omitempty" doc:"Oldest first; absent in lists"`
+	Next       Next         `json:"next"`
+	Version    int64        `json:"version"`
 }
 
 // Quote is what an order costs.
@@ -51,13 +54,15 @@ type Quote struct {
 
 // QuoteLine is one line of a receipt; its words are the client's.
 type QuoteLine struct {
-	Kind     string   `json:"kind" doc:"unlock, time, ride_cap or day_cap"`
-	Quantity int64    `json:"quantity"`
-	Unit     int64    `json:"unit_fen"`
-	Amount   int64    `json:"amount_fen" doc:"quantity x unit_fen; of a cap what it takes off"`
-	Note     string   `json:"note,omitempty"`
-	Tariff   string   `json:"tariff" doc:"id@version"`
-	Evidence []string `json:"evidence" doc:"References of the device's signed words that prove the line"`
+	Kind      string   `json:"kind" doc:"unlock, time, ride_cap, day_cap, fuel, above_limit or staff_decision"`
+	Quantity  int64    `json:"quantity"`
+	Unit      int64    `json:"unit_fen"`
+	UnitPrice int64    `json:"unit_price,omitempty" doc:"Of fuel: milli-yuan per litre; quantity is ml then"`
+	Grade     string   `json:"grade,omitempty"`
+	Amount    int64    `json:"amount_fen" doc:"quantity x unit_fen, or volume x unit_price half up; of a cap what it takes off"`
+	Note      string   `json:"note,omitempty"`
+	Tariff    string   `json:"tariff" doc:"id@version"`
+	Evidence  []string `json:"evidence" doc:"References of the device's signed words that prove the line"`
 }
 
 // Step is one move of an order.
@@ -71,26 +76,26 @@ type Step struct {
 
 // Next is what happens by itself, or what is waited for.
 type Next struct {
-	What  string     `json:"what" enum:"wait_for_payment,wait_for_device,wait_for_cancellation,void_unless_device_answers,ride_until_closed,settle,nothing"`
+	What  string     `json:"what" enum:"wait_for_payment,wait_for_device,wait_for_cancellation,void_unless_device_answers,ride_until_closed,fuel_until_hung_up,use_until_ended,staff_decide,nothing"`
 	DueAt *time.Time `json:"due_at,omitempty" doc:"When it happens unless the device speaks before"`
 }
 
 // quoteOf shows a quote.
 func quoteOf(q billing.Quote) Quote {
 	return Quote{Total: int64(q.Total), Lines: each(q.Lines, func(l billing.Line) QuoteLine {
-		return QuoteLine{Kind: string(l.Kind), Quantity: l.Quantity, Unit: int64(l.Unit), Amount: int64(l.Amount),
-			Note: l.Note, Tariff: l.Tariff, Evidence: each(l.Evidence, func(s string) string { return s })}
+		return QuoteLine{Kind: string(l.Kind), Quantity: l.Quantity, Unit: int64(l.Unit), UnitPrice: l.UnitPrice,
+			Grade: l.Grade, Amount: int64(l.Amount), Note: l.Note, Tariff: l.Tariff, Evidence: each(l.Evidence, func(s string) string { return s })}
 	})}
 }
 
 // orderOf shows an order; moves are nil in lists.
 func orderOf(o order.Order, moves []order.Move, by func(string) string) Order {
-	v := Order{ID: o.ID, State: string(o.State), Kind: string(o.Kind), Device: string(o.Device), Outlet: int(o.Outlet),
+	v := Order{ID: o.ID, State: string(o.State), Kind: kindOf(o.Kind), Device: string(o.Device), Outlet: int(o.Outlet),
 		Venue: o.Venue, PayWith: string(o.PayWith), Hold: int64(o.HoldFen), Quote: quoteOf(o.Quote),
 		Charged: int64(o.Charged), Debt: int64(o.Debt), Refunded: int64(o.Refunded), Reason: o.Reason,
 		EndedBy: string(o.EndedBy), Unproven: o.Unproven, Cancelling: o.Cancelling, CreatedAt: o.CreatedAt,
 		ActiveAt: optionalTime(o.ActiveAt), EndedAt: optionalTime(o.EndedAt), DoneAt: optionalTime(o.DoneAt),
-		Next: nextOf(o), Version: o.Version}
+		Preset: presetOf(o.Preset), Fuel: fuelOf(o.Usage), Next: nextOf(o), Version: o.Version}
 	if o.Usage != nil {
 		v.Measured = string(o.Usage.Measured)
 	}
@@ -115,9 +120,12 @@ func nextOf(o order.Order) Next {
 	case order.Unresolved:
 		n.What = "void_unless_device_answers"
 	case order.Active:
-		n.What = "ride_until_closed"
+		n.What = untilEnded(o.Kind)
+		if o.Cancelling {
+			n.What = "wait_for_cancellation"
+		}
 	case order.Ended:
-		n.What = "settle"
+		n.What = "staff_decide"
 	}
 	return n
 }
@@ -158,17 +166,17 @@ func (a *API) orderRoutes(h huma.API) {
 	get.Responses = map[string]*huma.Response{"304": {Description: "Not modified"}}
 	register(a, h, get, a.getOrder)
 	register(a, h, forRiders("end-order", http.MethodPost, "/v1/orders/{id}/end",
-		"End a ride whose lock is proved closed"), a.endOrder)
+		"End a ride whose lock is proved closed, or stop a pump"), a.endOrder)
 	register(a, h, forRiders("cancel-order", http.MethodPost, "/v1/orders/{id}/cancel",
-		"Cancel an order that has not started"), a.cancelOrder)
+		"Cancel an order that has not started, or stop a pump"), a.cancelOrder)
 	a.updateRoutes(h)
 }
 
 // PlaceBody is an order's request.
 type PlaceBody struct {
-	Ticket  string `json:"ticket" minLength:"1" maxLength:"512"`
-	PayWith string `json:"pay_with" maxLength:"32" doc:"wallet"`
-	Preset  *int64 `json:"preset,omitempty" doc:"Fen; absent for locks"`
+	Ticket  string  `json:"ticket" minLength:"1" maxLength:"512"`
+	PayWith string  `json:"pay_with" maxLength:"32" doc:"wallet"`
+	Preset  *Preset `json:"preset,omitempty" doc:"Of fuel; absent for locks"`
 }
 
 type placeOrderInput struct {
@@ -183,15 +191,12 @@ func (a *API) placeOrder(ctx context.Context, in *placeOrderInput) (*rawAnswer, 
 	if err != nil {
 		return nil, err
 	}
-	if in.Body.Preset != nil {
-		return nil, errPreset
-	}
 	ticket, err := a.Orders.Tickets.Open(in.Body.Ticket)
 	if err != nil {
 		return nil, err
 	}
 	placed, err := a.Orders.Place(ctx, order.Place{Rider: rider, Ticket: ticket, PayWith: order.PayWith(in.Body.PayWith),
-		Key: key, Route: "POST /v1/orders", Hash: sha256.Sum256(in.RawBody), Answer: newOrderAnswer(key.Principal)})
+		Preset: in.Body.Preset.preset(), Key: key, Route: "POST /v1/orders", Hash: sha256.Sum256(in.RawBody), Answer: newOrderAnswer(key.Principal)})
 	if err != nil {
 		return nil, instead(err, errDeviceUnknown)
 	}
@@ -228,7 +233,8 @@ func (a *API) shown(ctx context.Context, o order.Order) (*orderAnswer, error) {
 		return nil, err
 	}
 	v := orderOf(o, moves, byForRiders)
-	return &orderAnswer{Status: http.StatusOK, ETag: etagOf(o), CacheControl: "private, no-cache", Body: &v}, nil
+	v.Live = a.liveOf(o)
+	return &orderAnswer{Status: http.StatusOK, ETag: a.etagOf(o), CacheControl: "private, no-cache", Body: &v}, nil
 }
 
 type getOrderInput struct {
@@ -243,7 +249,7 @@ func (a *API) getOrder(ctx context.Context, in *getOrderInput) (*orderAnswer, er
 	if err != nil {
 		return nil, err
 	}
-	answer := &orderAnswer{Status: http.StatusNotModified, ETag: etagOf(o), CacheControl: "private, no-cache"}
+	answer := &orderAnswer{Status: http.StatusNotModified, ETag: a.etagOf(o), CacheControl: "private, no-cache"}
 	if !current {
 		if answer, err = a.shown(ctx, o); err != nil {
 			return nil, err
@@ -260,7 +266,7 @@ func (a *API) getOrder(ctx context.Context, in *getOrderInput) (*orderAnswer, er
 func (a *API) await(ctx context.Context, rider, id, known string, wait time.Duration) (o order.Order, current bool, err error) {
 	if wait <= 0 || known == "" {
 		o, err = a.mine(ctx, rider, id)
-		return o, err == nil && known != "" && matches(known, etagOf(o)), err
+		return o, err == nil && known != "" && matches(known, a.etagOf(o)), err
 	}
 	f, err := a.follow(rider, id)
 	if err != nil {
@@ -272,7 +278,8 @@ func (a *API) await(ctx context.Context, rider, id, known string, wait time.Dura
 	if o, err = a.mine(ctx, rider, id); err != nil {
 		return o, false, err
 	}
-	for matches(known, etagOf(o)) {
+	f.watchLive(o)
+	for matches(known, a.etagOf(o)) {
 		switch why, fresh := f.next(ctx, timer.C); why {
 		case moved:
 			if o, err = a.mine(ctx, rider, id); err != nil {
@@ -280,6 +287,7 @@ func (a *API) await(ctx context.Context, rider, id, known string, wait time.Dura
 			}
 		case seen:
 			o = newer(o, fresh)
+		case stirred:
 		default: // of a caller that hung up nobody reads the answer
 			return o, true, nil
 		}

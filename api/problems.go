@@ -38,7 +38,6 @@ var (
 	errMethod          = errors.New("this address does not take this method; see the Allow header")
 	errCursor          = errors.New("the cursor was not given out by this list")
 	errKeyMissing      = errors.New("this operation needs an Idempotency-Key header of 1 to 255 visible characters")
-	errPreset          = errors.New("locks take no preset")
 	errTooFar          = errors.New("the device is too far away; go nearer")
 	errTooMany         = errors.New("too many requests; wait as Retry-After says")
 	errTooManyWaits    = errors.New("too many open waits and streams of one rider")
@@ -49,6 +48,7 @@ var (
 	errRiderUnknown    = errors.New("there is no such rider")
 	errItemUnknown     = errors.New("there is no such open item")
 	errAPIKeyUnknown   = errors.New("there is no such API key")
+	errConfirm         = errors.New("ask for the stop again and confirm within 30 seconds")
 	errInternal        = errors.New("something went wrong on our side; it is in our log")
 )
 
@@ -86,6 +86,7 @@ var problems = []problemRow{
 	{Status: 422, Code: "code_mistyped", Title: "Code is mistyped", Errs: []error{qr.ErrMistyped}},
 	{Status: 422, Code: "code_forged", Title: "Code is forged", Errs: []error{qr.ErrForged}},
 	{Status: 422, Code: "code_foreign", Title: "Code belongs to somebody else", Errs: []error{qr.ErrForeign}},
+	{Status: 410, Code: "code_stale", Title: "Code on the screen is too old", Errs: []error{qr.ErrStale}},
 	{Status: 422, Code: "not_a_code", Title: "Not a code", Errs: []error{qr.ErrNotACode}},
 	{Status: 404, Code: "code_unknown", Title: "Code is unknown", Errs: []error{errCodeUnknown}},
 	{Status: 410, Code: "code_revoked", Title: "Code is no longer in use", Errs: []error{order.ErrCodeRevoked}},
@@ -97,13 +98,16 @@ var problems = []problemRow{
 	{Status: 409, Code: "ticket_used", Title: "Ticket was used", Errs: []error{order.ErrTicketUsed}},
 	{Status: 403, Code: "ticket_foreign", Title: "Ticket belongs to another rider", Errs: []error{order.ErrTicketForeign}},
 	{Status: 409, Code: "ticket_stale", Title: "Ticket is out of date", Errs: []error{order.ErrTicketStale}},
-	{Status: 422, Code: "preset_not_taken", Title: "No preset here", Errs: []error{errPreset}},
+	{Status: 422, Code: "preset_not_taken", Title: "This cannot be chosen here", Errs: []error{billing.ErrPreset}, Tell: true},
+	{Status: 403, Code: "spending_cap", Title: "Day's limit for printed codes is reached", Errs: []error{order.ErrSpendingCap}},
+	{Status: 403, Code: "kiosk_only", Title: "Start at the kiosk", Errs: []error{order.ErrKioskOnly}},
 	{Status: 422, Code: "pay_with_not_offered", Title: "Way to pay is not offered", Errs: []error{order.ErrPayWith}},
 	{Status: 422, Code: "idempotency_key_reused", Title: "Idempotency-Key was used for another request", Errs: []error{order.ErrKeyReused}},
 
 	{Status: 409, Code: "outlet_busy", Title: "Outlet is in use", Errs: []error{order.ErrOutletBusy}},
 	{Status: 409, Code: "outlet_open", Title: "Outlet is open", Errs: []error{order.ErrOutletOpen}},
 	{Status: 409, Code: "outlet_blocked", Title: "Outlet is blocked", Errs: []error{order.ErrOutletBlocked}},
+	{Status: 409, Code: "emergency_stop", Title: "Emergency stop", Errs: []error{order.ErrStopped}},
 	{Status: 409, Code: "not_in_service", Title: "Device is not in service", Errs: []error{order.ErrNotInService}},
 	{Status: 409, Code: "venue_closed", Title: "Venue is closed", Errs: []error{order.ErrVenueClosed}},
 	{Status: 409, Code: "device_offline", Title: "Device cannot be reached", Errs: []error{order.ErrOffline}},
@@ -116,6 +120,7 @@ var problems = []problemRow{
 	{Status: 409, Code: "too_many_live_orders", Title: "A live order exists", Errs: []error{order.ErrTooManyLive}},
 	{Status: 409, Code: "still_open", Title: "Lock is not proved closed", Errs: []error{order.ErrStillOpen}},
 	{Status: 409, Code: "last_admin_key", Title: "It is the last key of an admin", Errs: []error{order.ErrLastAdmin}},
+	{Status: 409, Code: "confirmation_expired", Title: "Confirmation is needed", Errs: []error{errConfirm}},
 	{Status: 409, Code: "wrong_state", Title: "State does not allow this", Errs: []error{order.ErrWrongState, device.ErrBadInput}},
 
 	{Status: 422, Code: "reason_missing", Title: "Reason is missing", Errs: []error{order.ErrReason}},

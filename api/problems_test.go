@@ -36,7 +36,7 @@ func newTestAPI(t *testing.T) *API {
 		t.Fatal(err)
 	}
 	a, err := New(Config{Orders: &order.Service{}, Store: emptyStore{}, Login: noLogin{}, Minter: minter,
-		Domain: "u.example", Provision: func(context.Context, ProvisionRequest) (any, error) { return nil, nil }})
+		StopKey: make([]byte, 16), Domain: "u.example", Provision: func(context.Context, ProvisionRequest) (any, error) { return nil, nil }})
 	if err != nil {
 		t.Fatal(err)
 	}

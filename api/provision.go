@@ -16,11 +16,39 @@ type ProvisionBody struct {
 // NewDevice is a device to make known.
 type NewDevice struct {
 	ID      string   `json:"id" pattern:"^[A-Za-z0-9_-]{1,24}$"`
-	Kind    string   `json:"kind" enum:"lock,pump"`
+	Kind    Kind     `json:"kind"`
 	Venue   string   `json:"venue" pattern:"^[A-Za-z0-9_-]{1,32}$"`
 	Lat     *float64 `json:"lat,omitempty" minimum:"-90" maximum:"90" doc:"WGS-84; with lng"`
 	Lng     *float64 `json:"lng,omitempty" minimum:"-180" maximum:"180"`
 	Outlets int      `json:"outlets,omitempty" minimum:"1" maximum:"16" default:"1"`
+	Sides   []Side   `json:"sides,omitempty" maxItems:"16" doc:"Of a pump: one per outlet, in their order"`
+	Display bool     `json:"display,omitempty" doc:"It shows rotating codes: each outlet gets a code of its own for it"`
+}
+
+// Side is an outlet with nozzles.
+type Side struct {
+	Nozzles []SideNozzle `json:"nozzles" minItems:"1" maxItems:"16" nullable:"false"`
+}
+
+// SideNozzle is a nozzle to make known.
+type SideNozzle struct {
+	N     int    `json:"nozzle" minimum:"1" maximum:"255"`
+	Grade string `json:"grade" minLength:"1" maxLength:"16"`
+}
+
+// grades is the shape that order knows; nil where no side was named.
+func grades(sides []Side) map[uint8]map[uint8]string {
+	if len(sides) == 0 {
+		return nil
+	}
+	all := map[uint8]map[uint8]string{}
+	for i, s := range sides {
+		all[uint8(i+1)] = map[uint8]string{}
+		for _, n := range s.Nozzles {
+			all[uint8(i+1)][uint8(n.N)] = n.Grade
+		}
+	}
+	return all
 }
 
 // ProvisionResults is what became of each device, in the order of the request.
@@ -61,7 +89,7 @@ func (a *API) provisionDevices(ctx context.Context, in *provisionDevicesInput) (
 			err = order.ErrExists
 		case venues[d.Venue]:
 			file, err = a.Provision(ctx, ProvisionRequest{Device: device.ID(d.ID), Kind: device.Kind(d.Kind), Venue: d.Venue,
-				Outlets: max(d.Outlets, 1), Staff: audit(ctx, "device.provision", "device "+d.ID, in.Body.Reason, nil)})
+				Outlets: max(d.Outlets, len(d.Sides), 1), Grades: grades(d.Sides), Display: d.Display, Staff: audit(ctx, "device.provision", "device "+d.ID, in.Body.Reason, nil)})
 		}
 		seen[d.ID] = true
 		if err != nil && len(in.Body.Devices) == 1 {

@@ -36,13 +36,15 @@ type Scan struct {
 // DeviceCard is what a rider sees of a device.
 type DeviceCard struct {
 	ID           string    `json:"id"`
-	Kind         string    `json:"kind" enum:"lock,pump"`
+	Kind         Kind      `json:"kind"`
 	Outlet       int       `json:"outlet"`
 	Number       string    `json:"number" doc:"As printed"`
 	Availability string    `json:"availability" enum:"available,reserved,in_use,non_operational,non_contactable,missing,removed"`
 	Venue        VenueCard `json:"venue"`
 	Distance     *int      `json:"distance_m,omitempty" doc:"Absent where either position is not known"`
 	Battery      *int      `json:"battery,omitempty" doc:"Percent, as last told"`
+	Nozzles      []Nozzle  `json:"nozzles,omitempty" doc:"Of a pump's side"`
+	Code         string    `json:"code" enum:"printed,rotating" doc:"What was scanned; printed codes have a limit per day"`
 }
 
 // VenueCard is what a rider sees of a venue.
@@ -57,14 +59,15 @@ type scanInput struct{ Body ScanBody }
 type scanOutput struct{ Body Scan }
 
 func (a *API) scan(ctx context.Context, in *scanInput) (*scanOutput, error) {
-	number, err := a.presented(in.Body.URL, in.Body.Number)
+	code, err := a.presented(in.Body.URL, in.Body.Number)
 	if err != nil {
 		return nil, err
 	}
+	number := code.Number
 	if err := a.codes.take(string(number), time.Now()); err != nil {
 		return nil, err
 	}
-	s, err := a.Orders.Scan(ctx, riderOf(ctx).rider, string(number))
+	s, err := a.Orders.Scan(ctx, riderOf(ctx).rider, string(number), code.OTP)
 	if err != nil {
 		return nil, instead(err, errCodeUnknown)
 	}
@@ -73,24 +76,25 @@ func (a *API) scan(ctx context.Context, in *scanInput) (*scanOutput, error) {
 		return nil, err
 	}
 	return &scanOutput{Scan{Ticket: s.Ticket, ExpiresAt: s.Expires, Tariff: tariffCardOf(s.Tariff),
-		Device: DeviceCard{ID: string(s.Device.ID), Kind: string(s.Device.Kind), Outlet: int(s.Outlet.N),
+		Device: DeviceCard{ID: string(s.Device.ID), Kind: kindOf(s.Device.Kind), Outlet: int(s.Outlet.N),
 			Number: qr.Format(number), Availability: string(s.Availability),
 			Venue:    VenueCard{ID: s.Venue.ID, Name: s.Venue.Name, Phone: s.Venue.Phone},
-			Distance: distance, Battery: a.battery(s.Device.ID)}}}, nil
+			Distance: distance, Battery: a.battery(s.Device.ID), Nozzles: nozzlesOf(s.Outlet.Meter, false),
+			Code: string(s.Class)}}}, nil
 }
 
 // presented reads exactly one of a scanned url and a typed number, and checks
 // that the number was minted here.
-func (a *API) presented(url, number string) (qr.Number, error) {
+func (a *API) presented(url, number string) (qr.Code, error) {
 	text := url + number
 	if (url == "") == (number == "") {
-		return "", errBadRequest
+		return qr.Code{}, errBadRequest
 	}
 	code, err := qr.Parse(text, a.Domain)
 	if err != nil {
-		return "", err
+		return qr.Code{}, err
 	}
-	return code.Number, a.Minter.Check(code.Number)
+	return code, a.Minter.Check(code.Number)
 }
 
 // distance is how far the rider is from the device, nil when one of the positions

@@ -13,20 +13,44 @@ import (
 	"github.com/unlatch/unlatch/order"
 )
 
-// TariffRule is a price rule; amounts are Fen.
+// TariffRule is a price rule; amounts are Fen. It is either by time or by volume:
+// what belongs to the other is absent.
 type TariffRule struct {
-	UnlockFee int64  `json:"unlock_fee_fen" minimum:"0"`
-	FreeMS    int64  `json:"free_ms" minimum:"0" doc:"Billed time begins after this; the unlock fee does not"`
-	BlockMS   int64  `json:"block_ms" minimum:"1000" doc:"Length of one block; a block that was begun counts"`
-	BlockFee  int64  `json:"block_fee_fen" minimum:"0"`
-	RideCap   int64  `json:"ride_cap_fen" minimum:"0" doc:"Most that one ride costs, unlock fee included"`
-	DayCap    int64  `json:"day_cap_fen,omitempty" minimum:"0" doc:"Most per rider and day of the venue; 0 = none"`
-	Rounding  string `json:"rounding,omitempty" enum:"started_blocks"`
+	UnlockFee *int64    `json:"unlock_fee_fen,omitempty" minimum:"0"`
+	FreeMS    *int64    `json:"free_ms,omitempty" minimum:"0" doc:"Billed time begins after this; the unlock fee does not"`
+	BlockMS   *int64    `json:"block_ms,omitempty" minimum:"1000" doc:"Length of one block; a block that was begun counts"`
+	BlockFee  *int64    `json:"block_fee_fen,omitempty" minimum:"0"`
+	RideCap   *int64    `json:"ride_cap_fen,omitempty" minimum:"0" doc:"Most that one ride costs, unlock fee included"`
+	DayCap    *int64    `json:"day_cap_fen,omitempty" minimum:"0" doc:"Most per rider and day of the venue; 0 = none"`
+	Rounding  string    `json:"rounding,omitempty" enum:"started_blocks,half_up" doc:"Follows from the rule"`
+	Fuel      *FuelRule `json:"fuel,omitempty" doc:"Prices by volume"`
 }
 
 func ruleOf(t billing.Tariff) TariffRule {
-	return TariffRule{UnlockFee: int64(t.UnlockFee), FreeMS: t.FreeMS, BlockMS: t.BlockMS, BlockFee: int64(t.BlockFee),
-		RideCap: int64(t.RideCap), DayCap: int64(t.DayCap), Rounding: string(t.Rounding)}
+	r := TariffRule{Rounding: string(t.Rounding), Fuel: fuelRuleOf(t.FuelRule)}
+	if t := t.TimeRule; t != nil {
+		show := func(v int64) *int64 { return &v }
+		r.UnlockFee, r.FreeMS, r.BlockMS = show(int64(t.UnlockFee)), show(t.FreeMS), show(t.BlockMS)
+		r.BlockFee, r.RideCap, r.DayCap = show(int64(t.BlockFee)), show(int64(t.RideCap)), show(int64(t.DayCap))
+	}
+	return r
+}
+
+// set puts the rule into a tariff: by volume where fuel is given, by time else.
+func (r TariffRule) set(t *billing.Tariff) {
+	if r.Fuel != nil {
+		t.FuelRule, t.Rounding = r.Fuel.rule(), billing.HalfUp
+		return
+	}
+	value := func(v *int64) int64 {
+		if v == nil {
+			return 0
+		}
+		return *v
+	}
+	t.Rounding = billing.StartedBlocks
+	t.TimeRule = &billing.TimeRule{UnlockFee: billing.Fen(value(r.UnlockFee)), FreeMS: value(r.FreeMS), BlockMS: value(r.BlockMS),
+		BlockFee: billing.Fen(value(r.BlockFee)), RideCap: billing.Fen(value(r.RideCap)), DayCap: billing.Fen(value(r.DayCap))}
 }
 
 // TariffCard is what a rider sees of a tariff before the ride.
@@ -53,10 +77,18 @@ func tariffCardOf(t billing.Tariff) TariffCard {
 func tariffText(t billing.Tariff) TariffText {
 	text := TariffText{ZH: []string{}, EN: []string{}}
 	say := func(zh, en string) { text.ZH, text.EN = append(text.ZH, zh), append(text.EN, en) }
-	if t.UnlockFee == 0 && t.BlockFee == 0 {
+	switch {
+	case t.FuelRule != nil:
+		fuelText(t.FuelRule, say)
+	case t.TimeRule == nil || t.UnlockFee == 0 && t.BlockFee == 0:
 		say("免费", "Free of charge")
-		return text
+	default:
+		timeText(t.TimeRule, say)
 	}
+	return text
+}
+
+func timeText(t *billing.TimeRule, say func(zh, en string)) {
 	if t.UnlockFee > 0 {
 		say(fmt.Sprintf("开锁 ¥%v", t.UnlockFee), fmt.Sprintf("¥%v to unlock", t.UnlockFee))
 	}
@@ -74,7 +106,6 @@ func tariffText(t billing.Tariff) TariffText {
 	if t.DayCap > 0 {
 		say(fmt.Sprintf("每日封顶 ¥%v", t.DayCap), fmt.Sprintf("At most ¥%v per day", t.DayCap))
 	}
-	return text
 }
 
 // lengthText is a length in the largest unit that divides it.
@@ -91,7 +122,7 @@ func lengthText(ms int64) (zh, en string) {
 func (a *API) tariffRoutes(h huma.API) {
 	register(a, h, forStaff("list-tariffs", http.MethodGet, "/v1/operator/tariffs",
 		"Every version of every tariff, newest first"), a.listTariffs)
-	op := forStaff("add-tariff", http.MethodPost, "/v1/operator/tariffs", "Add the next version of a tariff")
+	op := forStaff("add-tariff", http.MethodPost, "/v1/operator/tariffs", "Add the next version of a tariff, now or from a time to come")
 	op.DefaultStatus = http.StatusCreated
 	register(a, h, op, a.addTariff)
 }
@@ -103,7 +134,7 @@ type TariffVersion struct {
 	Name    string `json:"name"`
 	TariffRule
 	Venue       string    `json:"venue"`
-	Kind        string    `json:"kind" enum:"lock,pump"`
+	Kind        Kind      `json:"kind"`
 	EffectiveAt time.Time `json:"effective_at"`
 }
 
@@ -116,7 +147,7 @@ type listTariffsOutput struct{ Body TariffList }
 
 func tariffVersionOf(r order.TariffRow) TariffVersion {
 	return TariffVersion{ID: r.Tariff.ID, Version: r.Tariff.Version, Name: r.Tariff.Name, TariffRule: ruleOf(r.Tariff),
-		Venue: r.Venue, Kind: string(r.Kind), EffectiveAt: r.EffectiveAt}
+		Venue: r.Venue, Kind: kindOf(r.Kind), EffectiveAt: r.EffectiveAt}
 }
 
 func (a *API) listTariffs(ctx context.Context, _ *struct{}) (*listTariffsOutput, error) {
@@ -133,7 +164,7 @@ type TariffBody struct {
 	Name string `json:"name" minLength:"1" maxLength:"100"`
 	TariffRule
 	Venue       string     `json:"venue" pattern:"^[A-Za-z0-9_-]{1,32}$"`
-	Kind        string     `json:"kind" enum:"lock"`
+	Kind        Kind       `json:"kind"`
 	EffectiveAt *time.Time `json:"effective_at,omitempty" doc:"Now, unless given; orders keep the version of their ticket"`
 	Reason      string     `json:"reason,omitempty" maxLength:"500"`
 }
@@ -145,14 +176,10 @@ type tariffOutput struct{ Body TariffVersion }
 func (a *API) addTariff(ctx context.Context, in *addTariffInput) (*tariffOutput, error) {
 	b := in.Body
 	row := order.TariffRow{Venue: b.Venue, Kind: device.Kind(b.Kind), EffectiveAt: time.Now(),
-		Tariff: billing.Tariff{ID: b.ID, Name: b.Name, UnlockFee: billing.Fen(b.UnlockFee), FreeMS: b.FreeMS,
-			BlockMS: b.BlockMS, BlockFee: billing.Fen(b.BlockFee), RideCap: billing.Fen(b.RideCap),
-			DayCap: billing.Fen(b.DayCap), Rounding: billing.StartedBlocks}}
+		Tariff: billing.Tariff{ID: b.ID, Name: b.Name}}
+	b.TariffRule.set(&row.Tariff)
 	if b.EffectiveAt != nil {
 		row.EffectiveAt = *b.EffectiveAt
-	}
-	if err := row.Tariff.Check(); err != nil {
-		return nil, err
 	}
 	added, err := a.Store.AddTariff(ctx, row, audit(ctx, "tariff.add", "tariff "+b.ID, b.Reason, row.Tariff))
 	if err != nil {

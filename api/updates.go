@@ -64,7 +64,8 @@ func (a *API) stream(ctx context.Context, s *stream, f *follower, o order.Order,
 	beat := time.NewTicker(streamBeat)
 	defer beat.Stop()
 	for {
-		if tag := etagOf(o); tag != sent {
+		f.watchLive(o)
+		if tag := a.etagOf(o); tag != sent {
 			answer, err := a.shown(ctx, o)
 			if err != nil {
 				return err
@@ -86,6 +87,7 @@ func (a *API) stream(ctx context.Context, s *stream, f *follower, o order.Order,
 			o = newer(o, again)
 		case seen:
 			o = newer(o, fresh)
+		case stirred:
 		case elapsed:
 			if err := s.write(": still here\n\n"); err != nil {
 				return err

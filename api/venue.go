@@ -23,6 +23,7 @@ type VenueFacts struct {
 	Lat         float64 `json:"lat,omitempty" minimum:"-90" maximum:"90"`
 	Lng         float64 `json:"lng,omitempty" minimum:"-180" maximum:"180"`
 	StartRadius int     `json:"start_radius_m,omitempty" minimum:"0" maximum:"100000" doc:"How far from the device a rider may be; 0 = anywhere"`
+	KioskOnly   bool    `json:"kiosk_only,omitempty" doc:"No pump starts on the forecourt: the code must be one that hangs at the kiosk"`
 	Phone       string  `json:"phone,omitempty" maxLength:"40" doc:"Shown to riders"`
 }
 
@@ -30,6 +31,7 @@ type VenueFacts struct {
 type Venue struct {
 	ID string `json:"id"`
 	VenueFacts
+	Stopped bool `json:"stopped" doc:"An emergency stop is in force; a hand at the devices ends it"`
 }
 
 // VenueList is all venues.
@@ -39,7 +41,7 @@ type VenueList struct {
 
 func venueOf(v order.Venue) Venue {
 	return Venue{v.ID, VenueFacts{Name: v.Name, TimeZone: v.TimeZone, Open: v.Open, Lat: v.Lat, Lng: v.Lng,
-		StartRadius: v.StartRadius, Phone: v.Phone}}
+		StartRadius: v.StartRadius, KioskOnly: v.KioskOnly, Phone: v.Phone}, v.Stopped}
 }
 
 type listVenuesOutput struct{ Body VenueList }
@@ -85,7 +87,7 @@ type putVenueInput struct {
 func (a *API) putVenue(ctx context.Context, in *putVenueInput) (*venueOutput, error) {
 	b := in.Body
 	v := order.Venue{ID: in.ID, Name: b.Name, TimeZone: b.TimeZone, Open: b.Open, Lat: b.Lat, Lng: b.Lng,
-		StartRadius: b.StartRadius, Phone: b.Phone}
+		StartRadius: b.StartRadius, KioskOnly: b.KioskOnly, Phone: b.Phone}
 	if err := a.Store.PutVenue(ctx, v, audit(ctx, "venue.put", "venue "+in.ID, b.Reason, b.VenueFacts)); err != nil {
 		return nil, err
 	}

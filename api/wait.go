@@ -36,6 +36,8 @@ type follower struct {
 	reread  chan order.Order // the newest state of the shared re-read; holds one
 	updates <-chan []byte    // of the Watcher; nil without one
 	unwatch func()
+	watcher Watcher
+	lives   <-chan []byte // new figures on the display; nil until watchLive
 }
 
 // follow registers a wait. The caller closes it. errTooManyWaits: the rider has
@@ -45,10 +47,21 @@ func (a *API) follow(rider, id string) (*follower, error) {
 	if !a.waits.add(f) {
 		return nil, errTooManyWaits
 	}
-	if a.Watcher != nil {
+	if f.watcher = a.Watcher; f.watcher != nil {
 		f.updates, f.unwatch = a.Watcher.Watch("order." + id)
 	}
 	return f, nil
+}
+
+// watchLive also waits for the display of an active order, once. Look at the
+// figures after it.
+func (f *follower) watchLive(o order.Order) {
+	if f.watcher == nil || f.lives != nil || o.State != order.Active {
+		return
+	}
+	lives, unwatch := f.watcher.Watch("live." + string(o.Device))
+	before := f.unwatch
+	f.lives, f.unwatch = lives, func() { before(); unwatch() }
 }
 
 func (f *follower) close() {
@@ -62,6 +75,7 @@ type hint int
 const (
 	moved   hint = iota // something was heard: read the order again
 	seen                // the order was read again for all; it comes along
+	stirred             // a display shows new figures; the order may be as it was
 	elapsed             // the time is over
 	ended               // the process drains, or the caller hung up
 )
@@ -78,6 +92,8 @@ func (f *follower) next(ctx context.Context, timer <-chan time.Time) (hint, orde
 		return moved, order.Order{}
 	case o := <-f.reread:
 		return seen, o
+	case <-f.lives:
+		return stirred, order.Order{}
 	case <-timer:
 		return elapsed, order.Order{}
 	case <-f.waits.draining:

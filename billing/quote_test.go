@@ -14,10 +14,13 @@ import (
 
 // bike: 1.00 to unlock, 10 minutes free, 0.50 per started minute, 10.00 per ride,
 // 15.00 per day.
-var bike = billing.Tariff{ID: "bike", Version: 3, Name: "Bike", UnlockFee: 100, FreeMS: 600_000, BlockMS: 60_000, BlockFee: 50,
-	RideCap: 1000, DayCap: 1500, Rounding: billing.StartedBlocks}
+var bike = billing.Tariff{ID: "bike", Version: 3, Name: "Bike", Rounding: billing.StartedBlocks,
+	TimeRule: &billing.TimeRule{UnlockFee: 100, FreeMS: 600_000, BlockMS: 60_000, BlockFee: 50,
+		RideCap: 1000, DayCap: 1500}}
 
 func with(t billing.Tariff, bend func(*billing.Tariff)) billing.Tariff {
+	rule := *t.TimeRule
+	t.TimeRule = &rule
 	bend(&t)
 	return t
 }
@@ -51,7 +54,7 @@ func TestAQuoteBillsStartedBlocksBeyondTheFreeTimeUpToTheCaps(t *testing.T) {
 		{"no day cap", noDay, 600_001, 1e12, 150, 2},
 		{"a negative length is none", bike, -1, 0, 100, 2},
 		{"a day of refunds alone leaves no more than the cap", noFree, 1e9, -500, 1000, 3},
-		{"service", billing.Service(), 1e9, 1e9, 0, 2},
+		{"service", billing.Service(), 1e9, 1e9, 0, 0},
 	} {
 		q := c.tariff.Quote(billing.Usage{BilledMS: c.ms, DaySpent: c.spent, Measured: billing.WithinBoot})
 		if q.Total != c.want || len(q.Lines) != c.lines {
@@ -92,9 +95,10 @@ func anyInt64() *rapid.Generator[int64] {
 
 func anyTariff() *rapid.Generator[billing.Tariff] {
 	return rapid.Custom(func(t *rapid.T) billing.Tariff {
-		return billing.Tariff{ID: "t", Version: 1, UnlockFee: billing.Fen(anyInt64().Draw(t, "unlock")), FreeMS: anyInt64().Draw(t, "free"),
-			BlockMS: anyInt64().Draw(t, "block"), BlockFee: billing.Fen(anyInt64().Draw(t, "fee")), RideCap: billing.Fen(anyInt64().Draw(t, "cap")),
-			DayCap: billing.Fen(anyInt64().Draw(t, "day")), Rounding: billing.StartedBlocks}
+		return billing.Tariff{ID: "t", Version: 1, Rounding: billing.StartedBlocks,
+			TimeRule: &billing.TimeRule{UnlockFee: billing.Fen(anyInt64().Draw(t, "unlock")), FreeMS: anyInt64().Draw(t, "free"),
+				BlockMS: anyInt64().Draw(t, "block"), BlockFee: billing.Fen(anyInt64().Draw(t, "fee")), RideCap: billing.Fen(anyInt64().Draw(t, "cap")),
+				DayCap: billing.Fen(anyInt64().Draw(t, "day"))}}
 	})
 }
 
@@ -103,9 +107,10 @@ func usableTariff() *rapid.Generator[billing.Tariff] {
 	amount := rapid.OneOf(rapid.Int64Range(0, 5000), rapid.Int64Range(0, 1<<53), rapid.SampledFrom([]int64{0, 1, 1 << 53}))
 	return rapid.Custom(func(t *rapid.T) billing.Tariff {
 		unlock := amount.Draw(t, "unlock")
-		return billing.Tariff{ID: "t", Version: 1, UnlockFee: billing.Fen(unlock), FreeMS: rapid.Int64Range(0, 24*3600_000).Draw(t, "free"),
-			BlockMS: rapid.Int64Range(1000, 24*3600_000).Draw(t, "block"), BlockFee: billing.Fen(amount.Draw(t, "fee")),
-			RideCap: billing.Fen(max(unlock, amount.Draw(t, "cap"), 1)), DayCap: billing.Fen(amount.Draw(t, "day")), Rounding: billing.StartedBlocks}
+		return billing.Tariff{ID: "t", Version: 1, Rounding: billing.StartedBlocks,
+			TimeRule: &billing.TimeRule{UnlockFee: billing.Fen(unlock), FreeMS: rapid.Int64Range(0, 24*3600_000).Draw(t, "free"),
+				BlockMS: rapid.Int64Range(1000, 24*3600_000).Draw(t, "block"), BlockFee: billing.Fen(amount.Draw(t, "fee")),
+				RideCap: billing.Fen(max(unlock, amount.Draw(t, "cap"), 1)), DayCap: billing.Fen(amount.Draw(t, "day"))}}
 	})
 }
 
@@ -138,8 +143,8 @@ func TestAnyUsageGivesABillWithinTheCaps(t *testing.T) {
 		if diff := cmp.Diff(q, tariff.Quote(u)); diff != "" {
 			t.Fatalf("computed again it differs:\n%s", diff)
 		}
-		if hold, ok := tariff.Hold(math.MaxInt64); !ok || q.Total > hold {
-			t.Fatalf("a full hold of %d (%v) does not cover %d", hold, ok, q.Total)
+		if a, err := tariff.Allow(billing.Preset{}, math.MaxInt64); err != nil || q.Total > a.Hold {
+			t.Fatalf("a full hold of %d (%v) does not cover %d", a.Hold, err, q.Total)
 		}
 	})
 }
@@ -197,18 +202,19 @@ func TestAHoldIsTheBalanceOrTheRidesCap(t *testing.T) {
 		balance, hold billing.Fen
 		ok            bool
 	}{{-1, 0, false}, {0, 0, false}, {149, 0, false}, {150, 150, true}, {999, 999, true}, {1000, 1000, true}, {50_000, 1000, true}} {
-		if hold, ok := bike.Hold(c.balance); hold != c.hold || ok != c.ok {
-			t.Errorf("balance %d: got %d, %v, want %d, %v", c.balance, hold, ok, c.hold, c.ok)
+		if a, err := bike.Allow(billing.Preset{}, c.balance); a.Hold != c.hold || (err == nil) != c.ok {
+			t.Errorf("balance %d: got %d, %v, want %d, %v", c.balance, a.Hold, err, c.hold, c.ok)
 		}
 	}
-	if hold, ok := billing.Service().Hold(0); hold != 0 || !ok {
-		t.Errorf("service with no balance: got %d, %v, want 0, true", hold, ok)
+	if a, err := billing.Service().Allow(billing.Preset{}, 0); a.Hold != 0 || err != nil {
+		t.Errorf("service with no balance: got %d, %v, want 0", a.Hold, err)
 	}
 }
 
 func BenchmarkQuote(b *testing.B) {
-	t := billing.Tariff{ID: "bike", Version: 1, UnlockFee: 100, FreeMS: 300_000, BlockMS: 1_800_000, BlockFee: 150, RideCap: 2000,
-		DayCap: 3000, Rounding: billing.StartedBlocks}
+	t := billing.Tariff{ID: "bike", Version: 1, Rounding: billing.StartedBlocks,
+		TimeRule: &billing.TimeRule{UnlockFee: 100, FreeMS: 300_000, BlockMS: 1_800_000, BlockFee: 150, RideCap: 2000,
+			DayCap: 3000}}
 	u := billing.Usage{BilledMS: 7_200_000, DaySpent: 2500, Measured: billing.WithinBoot, Evidence: []string{"0102030405060708/1", "0102030405060708/2"}}
 	for b.Loop() {
 		if t.Quote(u).Total == 0 {

@@ -8,69 +8,106 @@ import (
 // ErrBadTariff says which rule of a tariff cannot be meant.
 var ErrBadTariff = errors.New("tariff cannot be used")
 
-// Rounding names how a started unit counts. It is stored with the tariff
-// version, so that a later rule cannot change an old bill.
+// ErrPreset says what cannot be chosen.
+var ErrPreset = errors.New("this cannot be chosen")
+
+// Rounding names how parts of a unit count. It is stored with the tariff version,
+// so that a later rule cannot change an old bill.
 type Rounding string
 
-// StartedBlocks bills each block that was begun: ceil(time / block).
-const StartedBlocks Rounding = "started_blocks"
-
-// Tariff is one version of a price rule for locks, as pinned in an order. Two
-// versions of one tariff share ID and differ in Version; neither ever changes.
+// Tariff is one version of a price rule, as pinned in an order. Two versions of
+// one tariff share ID and differ in Version; neither ever changes. At most one of
+// the rules is set: which one a kind needs is the kind's to say. Without a rule
+// everything is free.
 type Tariff struct {
-	ID      string `json:"id"`
-	Version int    `json:"version"`
-	Name    string `json:"name"`
+	ID       string   `json:"id"`
+	Version  int      `json:"version"`
+	Name     string   `json:"name"`
+	Rounding Rounding `json:"rounding,omitempty"`
 
-	UnlockFee Fen      `json:"unlock_fee_fen"`
-	FreeMS    int64    `json:"free_ms"`  // billed time begins after this; the unlock fee does not
-	BlockMS   int64    `json:"block_ms"` // length of one block
-	BlockFee  Fen      `json:"block_fee_fen"`
-	RideCap   Fen      `json:"ride_cap_fen"` // most that one ride costs, unlock fee included; > 0
-	DayCap    Fen      `json:"day_cap_fen"`  // most per rider and day of the venue; 0 = none
-	Rounding  Rounding `json:"rounding"`
+	*TimeRule
+	*FuelRule
+}
+
+// Preset is what a rider chose before a use. Its zero value is the only choice
+// where a use is measured in time; of fuel it takes a grade, and at most one of
+// amount and volume: neither means a full tank, up to what can be held.
+type Preset struct {
+	Grade       string `json:"grade,omitempty"`
+	Amount      Fen    `json:"amount_fen,omitempty"`
+	Millilitres int64  `json:"millilitres,omitempty"`
+}
+
+// Allowance is the most that a use may come to.
+type Allowance struct {
+	Hold        Fen   // to hold of the balance; 0 = nothing
+	UnitPrice   int64 // milli-yuan per litre; of fuel
+	Millilitres int64 // 0 where nothing flows
+}
+
+// rule is what a price rule answers; each has a file of its own.
+type rule interface {
+	check(Rounding) error
+	allow(p Preset, balance Fen) (Allowance, error)
+	least() Fen
+	quote(q *bill, u Usage)
+}
+
+// free is the rule of a tariff that has none.
+type free struct{}
+
+func (free) check(Rounding) error { return nil }
+func (free) least() Fen           { return 0 }
+func (free) quote(*bill, Usage)   {}
+
+func (free) allow(p Preset, _ Fen) (Allowance, error) {
+	return Allowance{Millilitres: p.Millilitres}, nil
+}
+
+func (t Tariff) rule() rule {
+	switch {
+	case t.TimeRule != nil:
+		return t.TimeRule
+	case t.FuelRule != nil:
+		return t.FuelRule
+	}
+	return free{}
 }
 
 // Service is the tariff of a service unlock: nothing, ever.
-func Service() Tariff {
-	return Tariff{ID: "service", Version: 1, Name: "service", BlockMS: 60_000, Rounding: StartedBlocks}
-}
+func Service() Tariff { return Tariff{ID: "service", Version: 1, Name: "service"} }
 
 // maxAmount is the most that a tariff or a line of a receipt may name: what a
 // client's JSON number still holds. Sums of a few such never pass int64.
 const maxAmount Fen = 1 << 53
 
-// Check returns an ErrBadTariff that names the first rule that cannot be meant.
-func (t Tariff) Check() error {
-	bad := func(what string) error { return fmt.Errorf("%w: %s", ErrBadTariff, what) }
-	switch {
-	case t.UnlockFee < 0 || t.BlockFee < 0 || t.RideCap < 0 || t.DayCap < 0:
-		return bad("an amount is negative")
-	case max(t.UnlockFee, t.BlockFee, t.RideCap, t.DayCap) > maxAmount:
-		return bad("an amount is beyond 2^53 fen")
-	case t.FreeMS < 0 || t.FreeMS > 24*3600_000:
-		return bad("free_ms must be 0 to 24 hours")
-	case t.BlockMS < 1000 || t.BlockMS > 24*3600_000:
-		return bad("block_ms must be one second to 24 hours")
-	case t.Rounding != StartedBlocks:
-		return bad(fmt.Sprintf("rounding %q is unknown; use %q", t.Rounding, StartedBlocks))
-	case t.RideCap == 0 && t.UnlockFee+t.BlockFee > 0:
-		return bad("ride_cap_fen is needed: a hold has to cover the dearest ride")
-	case t.RideCap < t.UnlockFee:
-		return bad("ride_cap_fen is below unlock_fee_fen")
-	}
-	return nil
+// bad names the rule of a tariff that cannot be meant.
+func bad(format string, args ...any) error {
+	return fmt.Errorf("%w: %s", ErrBadTariff, fmt.Sprintf(format, args...))
 }
 
-// Least is what a rider must be able to pay before a ride may start: the unlock
-// fee plus the first block, at most the ride's cap.
-func (t Tariff) Least() Fen { return min(t.UnlockFee+t.BlockFee, t.RideCap) }
-
-// Hold is what to hold of a balance: min(balance, the tariff's cap). ok is false
-// when the balance does not cover Least.
-func (t Tariff) Hold(balance Fen) (hold Fen, ok bool) {
-	if balance < t.Least() {
-		return 0, false
+// Check returns an ErrBadTariff that names the first rule that cannot be meant.
+func (t Tariff) Check() error {
+	if t.TimeRule != nil && t.FuelRule != nil {
+		return bad("it has a rule for time and one for fuel")
 	}
-	return min(balance, t.RideCap), true
+	return t.rule().check(t.Rounding)
+}
+
+// Free tells whether nothing is ever due.
+func (t Tariff) Free() bool {
+	_, none := t.rule().(free)
+	return none
+}
+
+// Least is what a rider must be able to pay before a use may start.
+func (t Tariff) Least() Fen { return t.rule().least() }
+
+// Allow turns a choice and what a rider can pay into limits. ErrPreset: this
+// tariff does not offer the choice; ErrNoMoney: balance does not cover it.
+func (t Tariff) Allow(p Preset, balance Fen) (Allowance, error) {
+	if p.Amount < 0 || p.Millilitres < 0 || p.Amount > 0 && p.Millilitres > 0 {
+		return Allowance{}, fmt.Errorf("%w: give an amount or a volume above zero, not both", ErrPreset)
+	}
+	return t.rule().allow(p, balance)
 }

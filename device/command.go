@@ -94,12 +94,29 @@ type Command struct {
 	Journal Journal // the journal that the server knew at commit
 	Floor   uint64  // Applied at commit: what it may journal has a higher number
 
+	Args Args // what only the bytes carry; not stored
+
 	State     CommandState
 	Bytes     []byte // COSE_Sign1
 	CreatedAt time.Time
 	DoneAt    time.Time
 
 	Version int64
+}
+
+// Args are the arguments of a command. They are for whoever makes its bytes; what
+// is stored is the bytes.
+type Args struct {
+	Start *StartArgs // of a kind whose start has limits
+	Wall  *Sample    // of a config: the time at which the device's clock stood at Uptime
+}
+
+// StartArgs are the limits of a start, all enforced by the device.
+type StartArgs struct {
+	UnitPrices     map[uint8]int64 // milli-yuan per litre, of each nozzle that may be lifted
+	MaxMillilitres int64           // >= 1
+	MaxFen         int64           // 0: no limit in money
+	ArmMillis      uint32          // how long to wait for a nozzle, >= 1
 }
 
 // Move returns the command after in, or ErrBadInput with the command unchanged.

@@ -3,6 +3,7 @@ package device
 import (
 	"errors"
 	"fmt"
+	"reflect"
 	"time"
 )
 
@@ -28,24 +29,21 @@ func (id ID) Check() error {
 }
 
 // Kind is what a device is. Every kind shares the command life, the evidence
-// journal and the order table.
+// journal and the order table; what is its own is in a file of its own name, in
+// each package that has something to say about it.
 type Kind string
-
-// The kinds that the wire contract knows.
-const (
-	Lock Kind = "lock"
-	Pump Kind = "pump"
-)
 
 // Service says whether a device may serve riders at all.
 type Service string
 
-// InService serves. Maintenance is the staff's switch. OutOfService is the
-// server's own verdict (lost flash, contradicting evidence) and ends only by
-// re-provisioning. Retired is for good.
+// InService serves. Maintenance is the staff's switch. Stopped is an emergency:
+// staff, an interlock or a hand at the device stopped it, and only a hand at the
+// device ends that. OutOfService is the server's own verdict (lost flash,
+// contradicting evidence) and ends only by re-provisioning. Retired is for good.
 const (
 	InService    Service = "in_service"
 	Maintenance  Service = "maintenance"
+	Stopped      Service = "stopped"
 	OutOfService Service = "out_of_service"
 	Retired      Service = "retired"
 )
@@ -75,6 +73,12 @@ type Device struct {
 	Sample   Sample
 	HeardAt  time.Time // database clock of the newest verified word; zero = never
 	Firmware string
+
+	// Display says that the device shows rotating codes and needs the time for it.
+	// Timed is the boot that was last told the time, TimedAt when.
+	Display bool
+	Timed   Boot
+	TimedAt time.Time
 
 	Version int64 // of the row; 0 = not stored yet
 }
@@ -120,12 +124,17 @@ type Outlet struct {
 
 	Stated Stated // the newest statement about the bolt or valve
 	Opens  uint64 // physical openings, as counted by the device
+	Meter  Meter  // what flows through it; zero for kinds that meter nothing
 
 	Version int64
 }
 
-// Stated is a device's word on whether an outlet is closed, with the moment on
-// the device's clock at which it was so.
+// Same tells whether two states of an outlet are equal.
+func (o Outlet) Same(other Outlet) bool { return reflect.DeepEqual(o, other) }
+
+// Stated is a device's word on whether an outlet is closed, which is its safe
+// state: a lock's bolt seen shut, a pump's valve shut and no start in force, with
+// the moment on the device's clock at which it was so.
 type Stated struct {
 	Known  bool
 	Closed bool

@@ -1,6 +1,9 @@
 package device
 
-import "time"
+import (
+	"maps"
+	"time"
+)
 
 // Trouble is a statement that takes a device out of service.
 type Trouble string
@@ -201,6 +204,9 @@ func (h *Hearing) stated(n uint8, lastSeq uint64, closed bool, c Counters, boot 
 		o.Opens = max(o.Opens, c.Opens)
 		if !o.Stated.Known || h.Device.newer(boot, uptime, o.Stated.Boot, o.Stated.Uptime) {
 			o.Stated = Stated{Known: true, Closed: closed, Boot: boot, Uptime: uptime}
+			if c.Totaliser != nil {
+				o.Meter.Stated = maps.Clone(c.Totaliser)
+			}
 		}
 	}
 }

@@ -303,7 +303,7 @@ func TestAWordOfAnUnknownOutletMovesNoOther(t *testing.T) {
 	b := *beat(bootA, 10, 0, 0, 5, false).Beat
 	b.Outlets[0].N = 2
 	l.hear(device.Word{Beat: &b})
-	if want := (device.Outlet{Device: "bike-1", N: 1, NextSeq: 1}); l.outlets[0] != want {
+	if want := (device.Outlet{Device: "bike-1", N: 1, NextSeq: 1}); !l.outlets[0].Same(want) {
 		t.Errorf("outlet 1: got %+v, want %+v", l.outlets[0], want)
 	}
 }

@@ -1,21 +1,22 @@
-// Package sim is a simulated device: a controller with its flash, a lock and a
-// clock, obeying docs/protocol.md clause by clause, and a fleet of them on a
-// real broker with faults on demand.
+// Package sim is a simulated device: a controller with its flash, a body (a lock,
+// or a pump) and a clock, obeying docs/protocol.md clause by clause, and a fleet
+// of them on a real broker with faults on demand.
 //
 // It owns the device's side of the contract, written from the document and from
 // device/wire alone: it shares no rule with the server, so that a wrong belief
-// of one end is contradicted by the other. It simulates locks; it refuses to
-// play any other kind.
+// of one end is contradicted by the other. It simulates the kinds of its table
+// (kind.go); it refuses to play any other.
 //
-// Two layers. Controller and what it stands on (Flash, Lock) do no I/O, start
-// no goroutine and read no clock: time comes in as an argument, packets go out
-// as a result, and the same seed gives the same run, so that a simulation in
+// Two layers. Controller and what it stands on (Flash, the bodies) do no I/O,
+// start no goroutine and read no clock: time comes in as an argument, packets go
+// out as a result, and the same seed gives the same run, so that a simulation in
 // virtual time can drive it. Device, Fleet and Handler put it on MQTT and HTTP.
 //
 // # Invariants
 //
-//   - At most one movement per (outlet, epoch, seq), whatever arrives and
-//     wherever power is cut.
+//   - At most one movement (opening, arming) per (outlet, epoch, seq), whatever
+//     arrives and wherever power is cut.
+//   - Fuel flows only in a use, and a use ends with the power.
 //   - The journal is dense; a piece of evidence is the same bytes for ever.
 //   - Between a burn and its journalled result nothing is sent.
 //   - What no ack covers is never forgotten.
@@ -63,11 +64,22 @@ type Config struct {
 	ServerKeys []ed25519.PublicKey
 	// Flash is the chip. nil: a new one.
 	Flash *Flash
-	// Lock is the body. nil: NewLock.
+	// Kind is a name of the table in kind.go. Empty: "lock".
+	Kind string
+	// Lock is a lock's body. nil: NewLock.
 	Lock *Lock
+	// Pump is a pump's body. nil: NewPump of one outlet with one nozzle.
+	Pump *Pump
+	// Body is that of any kind without a field here. nil: a new one.
+	Body any
+	// Params are put into a flash that is formatted. nil: the defaults.
+	Params map[wire.Param]int64
+	// Displays are the screens that show codes, by outlet. nil: none does.
+	Displays map[uint8]DisplayConfig
 	// Rand draws boot ids, journal ids and jitter. nil: seeded by the operating system.
 	Rand *rand.Rand
-	// JournalCapacity is in pieces, at least 16. 0: DefaultJournalCapacity.
+	// JournalCapacity is in pieces, at least 16, and 4 more for each outlet behind
+	// the first. 0: DefaultJournalCapacity.
 	JournalCapacity int
 	// DriftPPM is how much too fast (positive) the device's clock runs.
 	DriftPPM int
@@ -85,7 +97,9 @@ type Config struct {
 type Controller struct {
 	Config
 	flash *Flash
-	lock  *Lock
+	kind  kind
+	lock  *Lock // nil: not a lock
+	pump  *pump // nil: not a pump
 
 	// All below is lost with power.
 	powered   bool
@@ -93,7 +107,6 @@ type Controller struct {
 	answering bool // a command is being handled: answers go back by its road
 	boot      wire.Boot
 	bootedAt  time.Time
-	knownJam  bool
 	out       []Packet
 
 	beatAt      time.Time
@@ -105,6 +118,7 @@ type Controller struct {
 	sentUpTo    uint64 // pieces up to here were sent since the last connect, resend or replay
 
 	// These belong to the observer.
+	moved uint64 // changes of the body, for who stores it
 	cut   map[Step]bool
 	stats Stats
 	err   error
@@ -130,14 +144,8 @@ func NewController(c Config) (*Controller, error) {
 	if c.JournalCapacity == 0 {
 		c.JournalCapacity = DefaultJournalCapacity
 	}
-	if c.JournalCapacity < 16 {
-		return nil, fmt.Errorf("device %s: a journal of %d places, want at least 16", c.Device, c.JournalCapacity)
-	}
 	if c.Flash == nil {
 		c.Flash = &Flash{}
-	}
-	if c.Lock == nil {
-		c.Lock = NewLock()
 	}
 	if c.Firmware == "" {
 		c.Firmware = "unlatch-sim"
@@ -149,7 +157,18 @@ func NewController(c Config) (*Controller, error) {
 		}
 		c.Rand = rand.New(rand.NewChaCha8(seed))
 	}
-	return &Controller{Config: c, flash: c.Flash, lock: c.Lock, cut: map[Step]bool{}}, nil
+	row, err := kindOf(c.Kind)
+	if err != nil {
+		return nil, fmt.Errorf("device %s: %w", c.Device, err)
+	}
+	made := &Controller{Config: c, flash: c.Flash, cut: map[Step]bool{}}
+	if made.kind, err = row.make(made); err != nil {
+		return nil, err
+	}
+	if least := 16 + 2*made.reserve(); c.JournalCapacity < least {
+		return nil, fmt.Errorf("device %s: a journal of %d places, want at least %d", c.Device, c.JournalCapacity, least)
+	}
+	return made, nil
 }
 
 // Err returns what broke the simulation itself (a message that cannot be
@@ -190,13 +209,23 @@ func (c *Controller) ArmCut(step Step) error {
 // DisarmCuts takes back every ArmCut.
 func (c *Controller) DisarmCuts() { clear(c.cut) }
 
-// PowerCut takes the power away: all but flash and body is lost.
+// PowerCutAt is PowerCut at a known time: what flows flows until then.
+func (c *Controller) PowerCutAt(now time.Time) {
+	if c.powered {
+		c.kind.advance(now)
+	}
+	c.PowerCut()
+}
+
+// PowerCut takes the power away: all but flash and body is lost. The body stops
+// where the last call that had a time left it.
 func (c *Controller) PowerCut() {
 	if !c.powered {
 		return
 	}
 	c.stats.Cuts++
-	c.powered, c.connected, c.knownJam = false, false, false
+	c.kind.dark()
+	c.powered, c.connected = false, false
 	c.boot = wire.Boot{}
 	c.out = nil
 	c.beatAt, c.telemetryAt, c.answerAt, c.answeredAt, c.resendAt = time.Time{}, time.Time{}, time.Time{}, time.Time{}, time.Time{}
@@ -228,13 +257,16 @@ func (c *Controller) Connect(now time.Time) []Packet {
 	if !c.powered {
 		return nil
 	}
+	if c.kind.advance(now); !c.powered {
+		return nil
+	}
 	c.connected = true
 	c.emitPresence()
 	c.emitBeat(now)
 	c.emitTelemetry(now)
 	c.sentUpTo = 0
 	c.restartResend(now)
-	return c.take()
+	return c.done(now)
 }
 
 // Disconnect tells the device that its connection is gone (P8.4).
@@ -256,7 +288,11 @@ func (c *Controller) Will() Packet {
 // method is called.
 func (c *Controller) NextWake() time.Time {
 	var next time.Time
-	if !c.powered || !c.connected {
+	if !c.powered {
+		return next
+	}
+	next = c.kind.next()
+	if !c.connected {
 		return next
 	}
 	for _, at := range []time.Time{c.beatAt, c.telemetryAt, c.answerAt, c.resendAt} {
@@ -267,11 +303,14 @@ func (c *Controller) NextWake() time.Time {
 	return next
 }
 
-// Tick does what is due at now: beats, owed answers, telemetry, resends. Early
-// or repeated calls do nothing.
+// Tick does what is due at now: what time brings to the body, beats, owed
+// answers, telemetry, resends. Early or repeated calls do nothing.
 func (c *Controller) Tick(now time.Time) []Packet {
-	if !c.powered || !c.connected {
+	if !c.powered {
 		return nil
+	}
+	if c.kind.advance(now); !c.connected {
+		return c.done(now)
 	}
 	due := func(at time.Time) bool { return !at.IsZero() && !now.Before(at) }
 	if due(c.answerAt) {
@@ -288,81 +327,18 @@ func (c *Controller) Tick(now time.Time) []Packet {
 	if due(c.resendAt) {
 		c.resend(now)
 	}
-	return c.take()
-}
-
-// CloseByHand pushes the bolt home (P5.1, P5.4). Without power only the body changes.
-func (c *Controller) CloseByHand(now time.Time) []Packet {
-	if !c.lock.shut() || !c.powered {
-		return nil
-	}
-	c.knownJam = false
-	use := c.flash.Outlet.Use
-	if use == nil {
-		c.noteBolt(now, 0)
-		return c.take()
-	}
-	c.journal(now, StepBeforeEnded, StepEnded, wire.Evidence{
-		Kind: wire.EvidenceEnded, Reason: wire.ReasonClosedByHand, CommandSeq: use.Seq, CommandID: use.ID, Order: use.Order,
-	}, func(o *Outlet) { o.Use, o.KnownOpen = nil, false })
-	return c.take()
-}
-
-// ForceOpen tears the bolt open (P5.4). Without power only the body changes.
-func (c *Controller) ForceOpen(now time.Time) []Packet {
-	if !c.lock.force() || !c.powered {
-		return nil
-	}
-	c.knownJam = false
-	c.alarmForced(now)
-	return c.take()
+	return c.done(now)
 }
 
 // Tamper opens the housing (P5.5). Without power nobody notices.
 func (c *Controller) Tamper(now time.Time) []Packet {
-	if c.powered && c.hasPlace(placeAlarm) {
-		c.journal(now, StepBeforeAlarm, StepAlarmed, wire.Evidence{Kind: wire.EvidenceAlarm, Reason: wire.ReasonTamper}, func(*Outlet) {})
+	if !c.powered {
+		return nil
 	}
-	return c.take()
-}
-
-// SetJammed jams the bolt, or has a mechanic free it, who moves it to see that
-// it runs (P2.6).
-func (c *Controller) SetJammed(jammed bool) {
-	c.lock.Jammed = jammed
-	if !jammed {
-		c.knownJam = false
+	if c.kind.advance(now); c.powered && c.hasPlace(placeAlarm) {
+		c.journal(now, 1, StepBeforeAlarm, StepAlarmed, wire.Evidence{Kind: wire.EvidenceAlarm, Reason: wire.ReasonTamper}, func(*Outlet) {})
 	}
-}
-
-// SetBattery sets the charge in percent, at most 100, and tells it at once.
-func (c *Controller) SetBattery(now time.Time, percent uint8) []Packet {
-	c.lock.Battery = min(percent, 100)
-	if c.powered {
-		c.emitTelemetry(now)
-	}
-	return c.take()
-}
-
-// alarmForced journals an opening that nobody asked for, or where there is no
-// place for an alarm at least notes it.
-func (c *Controller) alarmForced(now time.Time) {
-	if !c.hasPlace(placeAlarm) {
-		c.noteBolt(now, 1)
-		return
-	}
-	c.journal(now, StepBeforeAlarm, StepAlarmed, wire.Evidence{Kind: wire.EvidenceAlarm, Reason: wire.ReasonForcedOpen},
-		func(o *Outlet) { o.KnownOpen = true; o.Opens++ })
-}
-
-// noteBolt writes what the sensor shows outside a use, and tells it by a beat (P9.2).
-func (c *Controller) noteBolt(now time.Time, opens uint64) {
-	if c.write(StepBeforeNoted, StepNoted, func(f *Flash) {
-		f.Outlet.KnownOpen = !c.lock.Closed
-		f.Outlet.Opens += opens
-	}) {
-		c.emitBeat(now)
-	}
+	return c.done(now)
 }
 
 // emit queues a packet where there is a road for it.
@@ -376,8 +352,11 @@ func (c *Controller) emit(topic string, payload []byte, err error) {
 	}
 }
 
-// take hands the queued packets over.
-func (c *Controller) take() []Packet {
+// done lets the kind tell what changed and hands the queued packets over.
+func (c *Controller) done(now time.Time) []Packet {
+	if c.powered {
+		c.kind.changed(now)
+	}
 	out := c.out
 	c.out = nil
 	return out
@@ -391,23 +370,42 @@ func (c *Controller) emitPresence() {
 // emitBeat sends a beat and sets the time of the next (P9.1).
 func (c *Controller) emitBeat(now time.Time) {
 	f := c.flash
-	sealed, err := wire.SealBeat(c.Key, c.Device, wire.Beat{
+	b := wire.Beat{
 		Epoch: f.Epoch, Boot: c.boot, Uptime: c.Uptime(now), Journal: f.Journal, Lowest: f.Lowest(), Highest: f.Highest,
 		Firmware: c.Firmware, Wire: wire.Version,
-		Outlets: []wire.OutletBeat{{Outlet: 1, LastSeq: f.Outlet.LastSeq, Closed: c.lock.Closed, Counters: wire.Counters{Opens: f.Outlet.Opens}}},
-	})
+	}
+	for _, n := range c.kind.outlets() {
+		o := f.outlet(n)
+		b.Outlets = append(b.Outlets, wire.OutletBeat{Outlet: n, LastSeq: o.LastSeq, Closed: c.kind.closed(n, o), Counters: c.kind.counters(n, o)})
+	}
+	sealed, err := wire.SealBeat(c.Key, c.Device, b)
 	c.stats.Beats++
 	c.emit(wire.EvidenceTopic(c.Device), sealed, err)
-	every := time.Duration(c.param(wire.ParamBeatSeconds)) * time.Second
+	every, _ := c.kind.pace()
+	if every == 0 {
+		every = time.Duration(c.param(wire.ParamBeatSeconds)) * time.Second
+	}
 	c.beatAt = now.Add(every*9/10 + c.jitter(every/5))
+}
+
+// hastenBeat brings the next beat forward to the pace that the kind asks for now.
+func (c *Controller) hastenBeat(now time.Time) {
+	every, _ := c.kind.pace()
+	if at := now.Add(every); every > 0 && c.beatAt.After(at) {
+		c.beatAt = at
+	}
 }
 
 // emitTelemetry sends telemetry and sets the time of the next.
 func (c *Controller) emitTelemetry(now time.Time) {
-	battery := c.lock.Battery
-	payload, err := wire.EncodeTelemetry(wire.Telemetry{Uptime: c.Uptime(now), Battery: &battery, Position: c.Position})
+	t := wire.Telemetry{Uptime: c.Uptime(now), Position: c.Position}
+	c.kind.telemetry(&t)
+	payload, err := wire.EncodeTelemetry(t)
 	c.emit(wire.TelemetryTopic(c.Device), payload, err)
-	every := time.Duration(c.param(wire.ParamTelemetrySeconds)) * time.Second
+	_, every := c.kind.pace()
+	if every == 0 {
+		every = time.Duration(c.param(wire.ParamTelemetrySeconds)) * time.Second
+	}
 	c.telemetryAt = now.Add(every/2 + c.jitter(every))
 }
 
@@ -427,6 +425,8 @@ var paramRanges = map[wire.Param][3]int64{
 	wire.ParamBeatSeconds:       {240, 30, 3600},
 	wire.ParamTelemetrySeconds:  {60, 5, 86400},
 	wire.ParamLowBatteryPercent: {10, 0, 50},
+	wire.ParamCodeSeconds:       {60, 6, 3600},
+	wire.ParamCodeLength:        {8, 6, 32},
 }
 
 func (c *Controller) param(p wire.Param) int64 {

@@ -66,7 +66,8 @@ type Device struct {
 	cancelDial context.CancelFunc
 	dials      sync.WaitGroup
 	stored     uint64 // flash writes when last stored
-	changed    bool   // the body changed since
+	moved      uint64 // changes of the body by then
+	changed    bool   // a hand was at the body since
 }
 
 // linkNews is what happened to a connection or an attempt at one.
@@ -88,7 +89,16 @@ func NewDevice(cfg DeviceConfig) (*Device, error) {
 		cfg.Log = slog.Default()
 	}
 	config := cfg.Provision.Config()
-	config.Flash, config.Lock, config.Rand = &cfg.Memory.Flash, &cfg.Memory.Lock, cfg.Rand
+	config.Flash, config.Rand = &cfg.Memory.Flash, cfg.Rand
+	row, err := kindOf(config.Kind)
+	if err != nil {
+		return nil, err
+	}
+	if row.recall != nil {
+		row.recall(cfg.Memory, &config)
+	} else {
+		config.Body = cfg.Memory.Body
+	}
 	if cfg.Controller != nil {
 		cfg.Controller(&config)
 	}
@@ -96,6 +106,7 @@ func NewDevice(cfg DeviceConfig) (*Device, error) {
 	if err != nil {
 		return nil, err
 	}
+	cfg.Memory.Body = c.Body
 	return &Device{
 		cfg: cfg, memory: cfg.Memory, c: c, rand: c.Rand, net: Network{Rand: c.Rand},
 		log:     cfg.Log.With("device", cfg.Provision.Device),
@@ -130,7 +141,7 @@ func (d *Device) Run(ctx context.Context) error {
 		var out []Packet
 		select {
 		case <-ctx.Done():
-			d.c.PowerCut()
+			d.c.PowerCutAt(time.Now())
 			return d.store()
 		case act := <-d.actions:
 			now = time.Now()
@@ -171,13 +182,13 @@ func (d *Device) store() error {
 	if err := d.c.Err(); err != nil {
 		return err
 	}
-	if d.cfg.Store == nil || d.stored == d.c.flash.Writes && !d.changed {
+	if d.cfg.Store == nil || d.stored == d.c.flash.Writes && d.moved == d.c.moved && !d.changed {
 		return nil
 	}
 	if err := d.cfg.Store(d.memory); err != nil {
 		return err
 	}
-	d.stored, d.changed = d.c.flash.Writes, false
+	d.stored, d.moved, d.changed = d.c.flash.Writes, d.c.moved, false
 	return nil
 }
 
@@ -332,66 +343,58 @@ type JournalState struct {
 // DeviceState is what a device and its body really are and did.
 type DeviceState struct {
 	ID        string       `json:"id"`
+	Kind      string       `json:"kind"`
 	Powered   bool         `json:"powered"`
 	Connected bool         `json:"connected"`
-	Closed    bool         `json:"closed"`
+	Closed    bool         `json:"closed"` // every outlet is
 	Riding    bool         `json:"riding"` // the device believes that a use runs
 	Jammed    bool         `json:"jammed"`
 	Battery   uint8        `json:"battery"`
 	Opens     uint64       `json:"opens"` // all openings, forced ones too
 	Rings     uint64       `json:"rings"`
-	Movements []Movement   `json:"movements"` // openings by motor
+	Movements []Movement   `json:"movements"` // openings by motor, armings
 	Epoch     uint32       `json:"epoch"`
 	Boot      wire.Boot    `json:"boot"`
 	Uptime    uint64       `json:"uptime_ms"`
-	LastSeq   uint64       `json:"last_seq"`
+	LastSeq   uint64       `json:"last_seq"` // of outlet 1
 	Journal   JournalState `json:"journal"`
 	Writes    uint64       `json:"flash_writes"`
 	Dropped   uint64       `json:"dropped_messages"` // found the inbox full
+	Pump      *PumpState   `json:"pump,omitempty"`   // nil: not a pump
+	Body      any          `json:"body,omitempty"`   // of a kind without a field here
 	Stats
 }
 
 // State asks the device. Errors: ErrStopped, ctx's.
 func (d *Device) State(ctx context.Context) (s DeviceState, err error) {
 	err = d.do(ctx, func(now time.Time) []Packet {
-		f, l := d.c.flash, d.c.lock
+		f := d.c.flash
 		s = DeviceState{
-			ID: d.ID(), Powered: d.c.powered, Connected: d.c.connected, Closed: l.Closed, Riding: f.Outlet.Use != nil, Jammed: l.Jammed,
-			Battery: l.Battery, Opens: l.Opens, Rings: l.Rings, Movements: append([]Movement{}, l.Movements...),
+			ID: d.ID(), Kind: d.cfg.Provision.Kind, Powered: d.c.powered, Connected: d.c.connected, Closed: true, Movements: []Movement{},
 			Epoch: f.Epoch, Boot: d.c.boot, Uptime: d.c.Uptime(now), LastSeq: f.Outlet.LastSeq,
 			Journal: JournalState{ID: f.Journal, Lowest: f.Lowest(), Highest: f.Highest, Acked: f.Acked},
 			Writes:  f.Writes, Dropped: d.dropped.Load(), Stats: d.c.stats,
 		}
+		for _, n := range d.c.kind.outlets() {
+			o := f.outlet(n)
+			s.Closed = s.Closed && d.c.kind.closed(n, o)
+			s.Riding = s.Riding || o.Use != nil
+		}
+		d.c.kind.show(now, &s)
 		return nil
 	})
 	return s, err
 }
 
-// CloseByHand pushes the bolt home.
-func (d *Device) CloseByHand(ctx context.Context) error { return d.change(ctx, d.c.CloseByHand) }
-
-// ForceOpen tears the bolt open.
-func (d *Device) ForceOpen(ctx context.Context) error { return d.change(ctx, d.c.ForceOpen) }
-
 // Tamper opens the housing.
 func (d *Device) Tamper(ctx context.Context) error { return d.change(ctx, d.c.Tamper) }
-
-// SetJammed jams the bolt or frees it.
-func (d *Device) SetJammed(ctx context.Context, jammed bool) error {
-	return d.change(ctx, func(time.Time) []Packet { d.c.SetJammed(jammed); return nil })
-}
-
-// SetBattery sets the charge in percent, at most 100.
-func (d *Device) SetBattery(ctx context.Context, percent uint8) error {
-	return d.change(ctx, func(now time.Time) []Packet { return d.c.SetBattery(now, percent) })
-}
 
 // CutPower cuts it now or, where at is a Step, when the device next passes it.
 func (d *Device) CutPower(ctx context.Context, at Step) error {
 	var armed error
-	err := d.do(ctx, func(time.Time) []Packet {
+	err := d.change(ctx, func(now time.Time) []Packet {
 		if at == "" {
-			d.c.PowerCut()
+			d.c.PowerCutAt(now)
 		} else {
 			armed = d.c.ArmCut(at)
 		}

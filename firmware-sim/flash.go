@@ -14,26 +14,27 @@ import (
 // whole or undone, never torn.
 type Step string
 
-// The steps, in the order in which a start, a boot and a use pass them.
+// The steps, in the order in which a start, a boot and a use pass them. A pump
+// passes all but moving and moved: arming moves nothing.
 const (
 	StepBeforeBurn Step = "before_burn" // command checked, nothing written
-	StepBurned     Step = "burned"      // seq burned, moving mark not written
+	StepBurned     Step = "burned"      // seq burned, neither moving mark nor result written
 	StepMoving     Step = "moving"      // moving mark written, bolt not moved
 	StepMoved      Step = "moved"       // bolt moved, result not journalled
 	StepJournalled Step = "journalled"  // result journalled, not sent
 
-	StepBeforeSettled Step = "before_settled" // at boot, a burned seq is about to be settled
-	StepSettled       Step = "settled"        // at boot, its result is journalled
+	StepBeforeSettled Step = "before_settled" // at boot, a burned seq or a use of a pump is about to be settled
+	StepSettled       Step = "settled"        // at boot, its result or its end is journalled
 	StepBeforeBooted  Step = "before_booted"  // at boot, the boot is about to be journalled
 	StepBooted        Step = "booted"         // at boot, the boot is journalled
 
-	StepBeforeEnded Step = "before_ended" // bolt shut by hand, end not journalled
+	StepBeforeEnded Step = "before_ended" // bolt shut by hand, valve shut; end not journalled
 	StepEnded       Step = "ended"        // end journalled, not sent
 	StepBeforeAlarm Step = "before_alarm" // alarm noticed, not journalled
 	StepAlarmed     Step = "alarmed"      // alarm journalled, not sent
 	StepBeforeAcked Step = "before_acked" // ack read, not written
 	StepAcked       Step = "acked"        // ack written
-	StepBeforeNoted Step = "before_noted" // bolt moved outside a use, not written
+	StepBeforeNoted Step = "before_noted" // bolt moved outside a use, nozzle lifted in one, release not told; not written
 	StepNoted       Step = "noted"        // and written
 )
 
@@ -55,10 +56,14 @@ type Flash struct {
 	// Highest is the seq of the last piece ever journalled; 0: none.
 	Highest uint64 `json:"highest"`
 	// Acked is the n of the newest ack (P4.5, P4.6).
-	Acked  uint64 `json:"acked"`
-	Outlet Outlet `json:"outlet"`
+	Acked uint64 `json:"acked"`
+	// Outlet is outlet 1, Outlets are the others by their numbers; see outlet.
+	Outlet  Outlet            `json:"outlet"`
+	Outlets map[uint8]*Outlet `json:"outlets,omitempty"`
 	// Params are what config commands set (P2.2).
 	Params map[wire.Param]int64 `json:"params,omitempty"`
+	// Wall is the newest wall time of a config (P6.32); nil: none came.
+	Wall *Wall `json:"wall,omitempty"`
 	// ServerKeys are the Ed25519 public keys to accept commands from, at most two (P1.2, S12).
 	ServerKeys [][]byte `json:"server_keys"`
 	// Writes counts the writes ever made: the chip's wear.
@@ -69,10 +74,20 @@ type Flash struct {
 type Entry struct {
 	Seq    uint64            `json:"seq"`
 	Kind   wire.EvidenceKind `json:"kind"`
+	Outlet uint8             `json:"outlet,omitempty"` // 0: 1
 	Sealed []byte            `json:"sealed"`
 	// CommandSeq and CommandID are those that the piece answers; 0 where it answers none.
 	CommandSeq uint64  `json:"command_seq,omitempty"`
 	CommandID  wire.ID `json:"command_id"`
+	// Ends is the order whose use the piece ends; zero: it ends none.
+	Ends wire.ID `json:"ends,omitzero"`
+}
+
+// Wall is a wall time: Millis, in Unix ms, at that uptime, in ms, of that run.
+type Wall struct {
+	Boot   wire.Boot `json:"boot"`
+	Uptime uint64    `json:"uptime_ms"`
+	Millis int64     `json:"wall_ms"`
 }
 
 // Outlet is the flash of one outlet.
@@ -86,6 +101,10 @@ type Outlet struct {
 	// KnownOpen says that the last state written was open, so that a bolt found
 	// open at boot is news or not.
 	KnownOpen bool `json:"known_open"`
+	// Told is the shut-down that was last journalled, OweRelease that a release
+	// found no place; outlet 1 has them for the whole of a pump (P6.28).
+	Told       wire.Reason `json:"told,omitempty"`
+	OweRelease bool        `json:"owe_release,omitempty"`
 }
 
 // Burn is the last burned command (P2.1).
@@ -106,6 +125,29 @@ type Use struct {
 	Seq   uint64  `json:"seq"`
 	ID    wire.ID `json:"id"`
 	Order wire.ID `json:"order"`
+
+	// A pump's start began it with these limits and prices, nil for a lock,
+	Args *wire.StartArgs `json:"args,omitempty"`
+	// with these totalisers, in ml by nozzle (P6.5),
+	From map[uint8]uint64 `json:"from,omitempty"`
+	// and this nozzle was lifted for it; 0: none yet (P6.9).
+	Nozzle uint8 `json:"nozzle,omitempty"`
+}
+
+// outlet is the flash of outlet n, made where it is missing.
+func (f *Flash) outlet(n uint8) *Outlet {
+	if n == 1 {
+		return &f.Outlet
+	}
+	o := f.Outlets[n]
+	if o == nil {
+		if f.Outlets == nil {
+			f.Outlets = map[uint8]*Outlet{}
+		}
+		o = &Outlet{}
+		f.Outlets[n] = o
+	}
+	return o
 }
 
 // Lowest is the seq of the oldest piece held; 0: none was ever journalled.
@@ -131,10 +173,19 @@ func (f *Flash) held(from uint64) []Entry {
 }
 
 // result finds the journalled answer to a command (P1.8).
-func (f *Flash) result(seq uint64, id wire.ID) (Entry, bool) {
-	i := slices.IndexFunc(f.Entries, func(e Entry) bool {
-		return e.Kind.Answers() && e.CommandSeq == seq && e.CommandID == id
+func (f *Flash) result(outlet uint8, seq uint64, id wire.ID) (Entry, bool) {
+	return f.find(func(e Entry) bool {
+		return e.Kind.Answers() && max(e.Outlet, 1) == outlet && e.CommandSeq == seq && e.CommandID == id
 	})
+}
+
+// end finds the journalled end of an order's use (P6.17).
+func (f *Flash) end(outlet uint8, order wire.ID) (Entry, bool) {
+	return f.find(func(e Entry) bool { return !order.IsZero() && max(e.Outlet, 1) == outlet && e.Ends == order })
+}
+
+func (f *Flash) find(match func(Entry) bool) (Entry, bool) {
+	i := slices.IndexFunc(f.Entries, match)
 	if i < 0 {
 		return Entry{}, false
 	}
@@ -164,6 +215,10 @@ func (f *Flash) append(e Entry, capacity int) {
 type Memory struct {
 	Flash Flash `json:"flash"`
 	Lock  Lock  `json:"lock"`
+	// Pump is nil but for a pump.
+	Pump *Pump `json:"pump,omitempty"`
+	// Body is that of any kind without a field here.
+	Body any `json:"body,omitempty"`
 }
 
 // Save writes m as JSON.

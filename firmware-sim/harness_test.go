@@ -35,6 +35,8 @@ type rig struct {
 	sealed   map[uint64][]byte
 	beats    []wire.Beat
 	fresh    []wire.Uplink // seen since the last call of seen
+	heard    uint64        // the highest journal seq among what seen returned
+	meters   []wire.Meter  // of outlet 1, in telemetry, since a test cleared them
 }
 
 func newRig(t fataler, change func(*Config)) *rig {
@@ -75,6 +77,7 @@ func (r *rig) take(packets []Packet) {
 			r.t.Fatalf("packet on %s is retained or above QoS 0", p.Topic)
 		}
 		if p.Topic != wire.EvidenceTopic(testDevice) {
+			r.takeMeters(p)
 			continue
 		}
 		u, err := wire.OpenUplink(testKey, testDevice, p.Payload)
@@ -98,6 +101,22 @@ func (r *rig) take(packets []Packet) {
 	}
 }
 
+func (r *rig) takeMeters(p Packet) {
+	r.t.Helper()
+	if p.Topic != wire.TelemetryTopic(testDevice) {
+		return
+	}
+	m, err := wire.DecodeTelemetry(p.Payload)
+	if err != nil {
+		r.t.Fatalf("device sent telemetry that does not open: %v", err)
+	}
+	for _, meter := range m.Meters {
+		if meter.Outlet == 1 {
+			r.meters = append(r.meters, meter)
+		}
+	}
+}
+
 // seen returns, as words, what arrived since it was last called.
 func (r *rig) seen() []string {
 	words := []string{}
@@ -112,8 +131,17 @@ func (r *rig) seen() []string {
 		}
 		words = append(words, word)
 	}
+	r.heard = max(r.heard, r.highest())
 	r.fresh = nil
 	return words
+}
+
+// highest is the highest journal seq that was ever seen.
+func (r *rig) highest() (n uint64) {
+	for seq := range r.sealed {
+		n = max(n, seq)
+	}
+	return n
 }
 
 func (r *rig) want(words ...string) {
@@ -191,6 +219,7 @@ func (r *rig) wait(d time.Duration) {
 		r.take(r.c.Tick(r.now))
 	}
 	r.now = end
+	r.take(r.c.Tick(r.now))
 }
 
 // reboot cuts and restores power, a second apart.

@@ -6,7 +6,8 @@ import (
 	"github.com/unlatch/unlatch/device/wire"
 )
 
-// The places that must be free for a piece of evidence of each class (P4.9).
+// The places that must be free for a piece of evidence of each class (P4.9), on a
+// device of one outlet; see reserve.
 const (
 	placeStart  = 8 // a start may be obeyed
 	placeAlarm  = 5
@@ -17,36 +18,45 @@ const (
 // burst is how many pieces are sent again at a time (P4.4).
 const burst = 16
 
-// hasPlace reports whether at least n places are free.
-func (c *Controller) hasPlace(n int) bool { return c.flash.free(c.JournalCapacity) >= n }
+// reserve is how many places more than on a device of one outlet must stay free
+// for each class: a result and an end for each outlet behind the first (P4.9).
+func (c *Controller) reserve() int { return 2 * (len(c.kind.outlets()) - 1) }
 
-// journal numbers, signs and stores e in one write with a change of the outlet,
-// then sends it (P4.1 to P4.3). Callers set kind, reason and what e is about;
+// hasPlace reports whether at least n places are free, besides the reserve.
+func (c *Controller) hasPlace(n int) bool {
+	return c.flash.free(c.JournalCapacity) >= n+c.reserve()
+}
+
+// journal numbers, signs and stores e in one write with a change of outlet n, then
+// sends it (P4.1 to P4.3). Callers set kind, reason and what e is about;
 // the rest is filled in, from the outlet as changed. It reports whether the
 // device still runs. There must be a place.
-func (c *Controller) journal(now time.Time, before, after Step, e wire.Evidence, change func(*Outlet)) bool {
+func (c *Controller) journal(now time.Time, n uint8, before, after Step, e wire.Evidence, change func(*Outlet)) bool {
 	if !c.pass(before) {
 		return false
 	}
-	outlet := c.flash.Outlet
+	outlet := *c.flash.outlet(n)
 	change(&outlet)
-	e.Epoch, e.Outlet = c.flash.Epoch, 1
+	e.Epoch, e.Outlet = c.flash.Epoch, n
 	e.Boot, e.Uptime = c.boot, c.Uptime(now)
 	e.Journal, e.Seq = c.flash.Journal, c.flash.Highest+1
 	e.LastSeq = outlet.LastSeq
-	e.Closed = c.lock.Closed
-	e.Counters = wire.Counters{Opens: outlet.Opens}
+	e.Closed = c.kind.closed(n, &outlet)
+	e.Counters = c.kind.counters(n, &outlet)
 	sealed, err := wire.SealEvidence(c.Key, c.Device, e)
 	if err != nil {
 		c.err = err
 		return false
 	}
-	entry := Entry{Seq: e.Seq, Kind: e.Kind, Sealed: sealed}
-	if e.Kind.Answers() {
+	entry := Entry{Seq: e.Seq, Kind: e.Kind, Outlet: n, Sealed: sealed}
+	switch {
+	case e.Kind == wire.EvidenceEnded || e.Kind == wire.EvidenceInterrupted:
+		entry.Ends = e.Order
+	case e.Kind.Answers():
 		entry.CommandSeq, entry.CommandID = e.CommandSeq, e.CommandID
 	}
 	if !c.write("", after, func(f *Flash) {
-		f.Outlet = outlet
+		*f.outlet(n) = outlet
 		f.append(entry, c.JournalCapacity)
 	}) {
 		return false

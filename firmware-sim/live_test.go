@@ -140,13 +140,19 @@ func (b *broker) provision(device string) Provision {
 	}
 }
 
-// fleet runs devices until stop or the test's end.
+// fleet runs locks, and runFleet any devices, until stop or the test's end.
 func (b *broker) fleet(dir string, ids ...string) (f *Fleet, stop func()) {
 	b.t.Helper()
-	cfg := FleetConfig{Dir: dir}
+	var locks []Provision
 	for _, id := range ids {
-		cfg.Provisions = append(cfg.Provisions, b.provision(id))
+		locks = append(locks, b.provision(id))
 	}
+	return b.runFleet(dir, locks...)
+}
+
+func (b *broker) runFleet(dir string, devices ...Provision) (f *Fleet, stop func()) {
+	b.t.Helper()
+	cfg := FleetConfig{Dir: dir, Provisions: devices}
 	f, err := NewFleet(cfg)
 	if err != nil {
 		b.t.Fatal(err)

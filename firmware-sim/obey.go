@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/ed25519"
 	"maps"
+	"slices"
 	"time"
 
 	"github.com/unlatch/unlatch/device/wire"
@@ -16,16 +17,19 @@ func (c *Controller) Receive(now time.Time, payload []byte) []Packet {
 	if !c.powered {
 		return nil
 	}
+	if c.kind.advance(now); !c.powered {
+		return nil
+	}
 	c.answering = true
 	c.obey(now, payload)
 	c.answering = false
-	return c.take()
+	return c.done(now)
 }
 
 // obey checks a command (P1) and acts on it (P2).
 func (c *Controller) obey(now time.Time, payload []byte) {
 	cmd, err := wire.OpenCommand(c.verifier(), c.Device, payload)
-	if err != nil || cmd.Epoch != c.flash.Epoch || cmd.Outlet != 1 || cmd.Kind.Expires() && cmd.Boot != c.boot {
+	if err != nil || cmd.Epoch != c.flash.Epoch || !slices.Contains(c.kind.outlets(), cmd.Outlet) || cmd.Kind.Expires() && cmd.Boot != c.boot {
 		c.refuse(now) // P1.1 to P1.6
 		return
 	}
@@ -33,7 +37,7 @@ func (c *Controller) obey(now time.Time, payload []byte) {
 		c.ack(now, *cmd.Ack)
 		return
 	}
-	if cmd.Seq <= c.flash.Outlet.LastSeq {
+	if cmd.Seq <= c.flash.outlet(cmd.Outlet).LastSeq {
 		c.repeat(now, cmd)
 		return
 	}
@@ -44,12 +48,20 @@ func (c *Controller) obey(now time.Time, payload []byte) {
 	if !c.burn(cmd, payload) {
 		return
 	}
-	switch cmd.Kind {
-	case wire.KindStart:
-		c.start(now, cmd)
-	case wire.KindRing:
-		c.ring(now, cmd)
-	default: // probe; stop, which on a lock only fences; config, done with its burn
+	switch {
+	case cmd.Kind.Expires() && c.Uptime(now) > cmd.NotAfter:
+		c.reject(now, cmd, wire.ReasonExpired)
+		return
+	case cmd.Kind == wire.KindStart:
+		c.kind.start(now, cmd)
+		return
+	case cmd.Kind == wire.KindRing:
+		c.kind.ring(now, cmd)
+		return
+	case cmd.Kind == wire.KindStop:
+		c.kind.stop(now, cmd, true)
+	}
+	if c.powered { // also a config, which is done with its burn, is answered by a beat (P9.2)
 		c.emitBeat(now)
 	}
 }
@@ -75,7 +87,10 @@ func (c *Controller) refuse(now time.Time) {
 // repeat answers a seq that is burned already (P1.8).
 func (c *Controller) repeat(now time.Time, cmd wire.Command) {
 	c.stats.Repeated++
-	if e, ok := c.flash.result(cmd.Seq, cmd.ID); ok {
+	if cmd.Kind == wire.KindStop && c.kind.stop(now, cmd, false) || !c.powered {
+		return
+	}
+	if e, ok := c.flash.result(cmd.Outlet, cmd.Seq, cmd.ID); ok {
 		c.emitEntry(e)
 		return
 	}
@@ -86,9 +101,10 @@ func (c *Controller) repeat(now time.Time, cmd wire.Command) {
 // effect in the same write (P2.2). It reports whether the device still runs.
 func (c *Controller) burn(cmd wire.Command, payload []byte) bool {
 	return c.write(StepBeforeBurn, StepBurned, func(f *Flash) {
-		f.Outlet.LastSeq = cmd.Seq
-		f.Outlet.Burn = Burn{
-			Seq: cmd.Seq, ID: cmd.ID, Kind: cmd.Kind, Order: cmd.Order, Opens: f.Outlet.Opens,
+		o := f.outlet(cmd.Outlet)
+		o.LastSeq = cmd.Seq
+		o.Burn = Burn{
+			Seq: cmd.Seq, ID: cmd.ID, Kind: cmd.Kind, Order: cmd.Order, Opens: o.Opens,
 			Settled: !cmd.Kind.Expires(),
 		}
 		if cmd.Config != nil {
@@ -108,6 +124,9 @@ func (c *Controller) configure(f *Flash, args wire.ConfigArgs, payload []byte) {
 			f.Params[p] = v
 		}
 	}
+	if args.WallMillis != 0 && args.WallBoot == c.boot {
+		f.Wall = &Wall{Boot: args.WallBoot, Uptime: args.WallUptime, Millis: args.WallMillis}
+	}
 	if args.SecondKey == nil {
 		return
 	}
@@ -121,71 +140,18 @@ func (c *Controller) configure(f *Flash, args wire.ConfigArgs, payload []byte) {
 	f.ServerKeys = append(keys, bytes.Clone(args.SecondKey.Public))
 }
 
-// start opens the lock, or says why not (P2.3 to P2.7). Its seq is burned.
-func (c *Controller) start(now time.Time, cmd wire.Command) {
-	if reason := c.refusal(now, cmd); reason != wire.ReasonNone {
-		c.answer(now, cmd, wire.EvidenceRejected, reason, func(*Outlet) {})
-		return
-	}
-	if !c.write("", StepMoving, func(f *Flash) { f.Outlet.Burn.Moving = true }) {
-		return
-	}
-	opened := c.lock.drive(Movement{
-		Device: c.Device, Outlet: 1, Epoch: c.flash.Epoch, Seq: cmd.Seq, Order: cmd.Order, At: now, Uptime: c.Uptime(now),
-	})
-	if !c.pass(StepMoved) {
-		return
-	}
-	if !opened {
-		c.knownJam = true
-		c.answer(now, cmd, wire.EvidenceFailed, wire.ReasonJam, func(*Outlet) {})
-		return
-	}
-	c.answer(now, cmd, wire.EvidenceExecuted, wire.ReasonNone, func(o *Outlet) { o.began(o.Burn) })
+// reject journals that a burned command moves nothing, and why.
+func (c *Controller) reject(now time.Time, cmd wire.Command, reason wire.Reason) {
+	c.answer(now, cmd, wire.EvidenceRejected, reason, func(*Outlet) {})
 }
 
-// refusal is the first reason of P2.3 that holds.
-func (c *Controller) refusal(now time.Time, cmd wire.Command) wire.Reason {
-	switch {
-	case c.Uptime(now) > cmd.NotAfter:
-		return wire.ReasonExpired
-	case cmd.Start != nil:
-		return wire.ReasonUnsupported
-	case !c.lock.Closed || c.flash.Outlet.Use != nil:
-		return wire.ReasonBusy
-	case c.knownJam:
-		return wire.ReasonNotWorking
-	case int64(c.lock.Battery) < c.param(wire.ParamLowBatteryPercent):
-		return wire.ReasonLowBattery
-	case !c.hasPlace(placeStart):
-		return wire.ReasonJournalFull
-	}
-	return wire.ReasonNone
-}
-
-// ring makes a noise, or says why not. Its seq is burned.
-func (c *Controller) ring(now time.Time, cmd wire.Command) {
-	if c.Uptime(now) > cmd.NotAfter {
-		c.answer(now, cmd, wire.EvidenceRejected, wire.ReasonExpired, func(*Outlet) {})
-		return
-	}
-	c.lock.Rings++
-	c.answer(now, cmd, wire.EvidenceExecuted, wire.ReasonNone, func(*Outlet) {})
-}
-
-// answer journals the result of a burned command.
-func (c *Controller) answer(now time.Time, cmd wire.Command, kind wire.EvidenceKind, reason wire.Reason, change func(*Outlet)) {
-	c.journal(now, "", StepJournalled, wire.Evidence{
+// answer journals the result of a burned command, in one write with change. It
+// reports whether the device still runs.
+func (c *Controller) answer(now time.Time, cmd wire.Command, kind wire.EvidenceKind, reason wire.Reason, change func(*Outlet)) bool {
+	return c.journal(now, cmd.Outlet, "", StepJournalled, wire.Evidence{
 		Kind: kind, Reason: reason, CommandSeq: cmd.Seq, CommandID: cmd.ID, Order: cmd.Order,
 	}, func(o *Outlet) {
 		o.Burn.Settled = true
 		change(o)
 	})
-}
-
-// began is the change that goes with a start's executed (P2.5, P3.1).
-func (o *Outlet) began(b Burn) {
-	o.Use = &Use{Seq: b.Seq, ID: b.ID, Order: b.Order}
-	o.Opens = b.Opens + 1
-	o.KnownOpen = true
 }

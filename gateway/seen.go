@@ -3,11 +3,13 @@ package gateway
 import (
 	"context"
 	"encoding/json"
+	"maps"
 	"sync"
 	"time"
 
 	"github.com/unlatch/unlatch/device"
 	"github.com/unlatch/unlatch/device/wire"
+	"github.com/unlatch/unlatch/order"
 )
 
 // LastStore keeps one JSON document per device for every replica to read; it may
@@ -17,10 +19,14 @@ type LastStore interface {
 	Last(ctx context.Context, device string) ([]byte, error)
 }
 
-// LastSeen is the unsigned, droppable part: battery, position, presence. It
-// implements Seen and order.LastKnown. Nothing in it is ever billed.
+// LastSeen is the unsigned, droppable part: battery, position, presence, what a
+// display shows. It implements Seen, order.LastKnown and api.Live. Nothing in it is
+// ever billed.
 type LastSeen struct {
 	Store LastStore
+	// Moved is told of each device whose display changed; nil: nobody asks. It must
+	// not block.
+	Moved func(device.ID)
 
 	mu   sync.Mutex
 	here map[device.ID]seenState
@@ -32,6 +38,7 @@ type LastSeen struct {
 type seenDocument struct {
 	id    device.ID
 	state seenState
+	live  bool // a display changed
 }
 
 func (l *LastSeen) queue() chan seenDocument {
@@ -48,22 +55,26 @@ func (l *LastSeen) Run(ctx context.Context) error {
 			return nil
 		case d := <-l.queue():
 			document, err := json.Marshal(d.state)
-			if err != nil || l.Store == nil {
-				continue
+			if err == nil && l.Store != nil {
+				put, cancel := context.WithTimeout(ctx, lastTimeout)
+				_ = l.Store.SetLast(put, string(d.id), document) // display only: the next one will do
+				cancel()
 			}
-			put, cancel := context.WithTimeout(ctx, lastTimeout)
-			_ = l.Store.SetLast(put, string(d.id), document) // display only: the next one will do
-			cancel()
+			if d.live && l.Moved != nil {
+				l.Moved(d.id)
+			}
 		}
 	}
 }
 
+// seenState is what one device last said.
 type seenState struct {
-	Battery *int      `json:"battery,omitempty"` // percent
-	Lat     *float64  `json:"lat,omitempty"`     // WGS-84 degrees
-	Lng     *float64  `json:"lng,omitempty"`
-	Online  *bool     `json:"online,omitempty"`
-	At      time.Time `json:"at"`
+	Meters  map[uint8]order.Live `json:"meters,omitempty"`  // by outlet
+	Battery *int                 `json:"battery,omitempty"` // percent
+	Lat     *float64             `json:"lat,omitempty"`     // WGS-84 degrees
+	Lng     *float64             `json:"lng,omitempty"`
+	Online  *bool                `json:"online,omitempty"`
+	At      time.Time            `json:"at"`
 }
 
 // lastTimeout bounds a look at another replica's news.
@@ -71,7 +82,7 @@ const lastTimeout = 100 * time.Millisecond
 
 // Telemetry notes what a device says without signing it.
 func (l *LastSeen) Telemetry(id device.ID, t wire.Telemetry) {
-	l.update(id, func(s *seenState) {
+	l.update(id, len(t.Meters) > 0, func(s *seenState) {
 		if t.Battery != nil {
 			percent := int(*t.Battery)
 			s.Battery = &percent
@@ -80,15 +91,46 @@ func (l *LastSeen) Telemetry(id device.ID, t wire.Telemetry) {
 			lat, lng := float64(p.Lat)/1e6, float64(p.Lng)/1e6
 			s.Lat, s.Lng = &lat, &lng
 		}
+		s.Meters = metersOf(s.Meters, t)
 	})
 }
 
-// Presence notes a birth or a last will.
-func (l *LastSeen) Presence(id device.ID, p wire.Presence) {
-	l.update(id, func(s *seenState) { s.Online = &p.Online })
+// metersOf is what the displays show after a telemetry. An older one that was
+// overtaken on its way changes nothing.
+func metersOf(shown map[uint8]order.Live, t wire.Telemetry) map[uint8]order.Live {
+	if len(t.Meters) == 0 {
+		return shown
+	}
+	next := maps.Clone(shown)
+	if next == nil {
+		next = map[uint8]order.Live{}
+	}
+	now := time.Now().UTC()
+	for _, m := range t.Meters {
+		if had := next[m.Outlet]; t.Uptime < had.Uptime && now.Sub(had.At) < time.Minute {
+			continue
+		}
+		next[m.Outlet] = order.Live{State: m.State.String(), Millilitres: m.Millilitres, Fen: m.Fen, Uptime: t.Uptime, At: now}
+	}
+	return next
 }
 
-func (l *LastSeen) update(id device.ID, change func(*seenState)) {
+// Live implements api.Live.
+func (l *LastSeen) Live(id device.ID, outlet uint8) (order.Live, bool) {
+	shown, ok := l.read(id, liveLife).Meters[outlet]
+	return shown, ok
+}
+
+// liveLife is how long figures heard here are preferred to what another replica
+// may have heard since.
+const liveLife = 1500 * time.Millisecond
+
+// Presence notes a birth or a last will.
+func (l *LastSeen) Presence(id device.ID, p wire.Presence) {
+	l.update(id, false, func(s *seenState) { s.Online = &p.Online })
+}
+
+func (l *LastSeen) update(id device.ID, live bool, change func(*seenState)) {
 	l.mu.Lock()
 	if l.here == nil || len(l.here) > 200_000 {
 		l.here = map[device.ID]seenState{}
@@ -99,17 +141,17 @@ func (l *LastSeen) update(id device.ID, change func(*seenState)) {
 	l.here[id] = s
 	l.mu.Unlock()
 	select {
-	case l.queue() <- seenDocument{id, s}:
+	case l.queue() <- seenDocument{id, s, live}:
 	default: // the next one will do
 	}
 }
 
-// read prefers what was heard here within the last minute to what NATS keeps.
-func (l *LastSeen) read(id device.ID) seenState {
+// read prefers what was heard here within fresh to what NATS keeps.
+func (l *LastSeen) read(id device.ID, fresh time.Duration) seenState {
 	l.mu.Lock()
 	s, ok := l.here[id]
 	l.mu.Unlock()
-	if ok && time.Since(s.At) < time.Minute || l.Store == nil {
+	if ok && time.Since(s.At) < fresh || l.Store == nil {
 		return s
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), lastTimeout)
@@ -125,7 +167,7 @@ func (l *LastSeen) read(id device.ID) seenState {
 
 // Battery implements order.LastKnown.
 func (l *LastSeen) Battery(id device.ID) (percent int, ok bool) {
-	s := l.read(id)
+	s := l.read(id, time.Minute)
 	if s.Battery == nil {
 		return 0, false
 	}

@@ -30,7 +30,18 @@ func (s Sealer) Seal(id device.ID, c device.Command) ([]byte, error) {
 	if w.Order, err = parseID(c.Order); err != nil {
 		return nil, err
 	}
+	arguments(&w, c.Args)
 	return wire.SealCommand(s.Signer, string(id), w)
+}
+
+// arguments translates what only the bytes of a command carry.
+func arguments(w *wire.Command, a device.Args) {
+	if s := a.Start; s != nil {
+		w.Start = &wire.StartArgs{UnitPrices: s.UnitPrices, MaxMillilitres: s.MaxMillilitres, MaxFen: s.MaxFen, ArmMillis: s.ArmMillis}
+	}
+	if t := a.Wall; t != nil {
+		w.Config = &wire.ConfigArgs{WallMillis: t.At.UnixMilli(), WallBoot: wire.Boot(t.Boot), WallUptime: t.Uptime}
+	}
 }
 
 // SealAck returns the bytes of an ack.

@@ -14,18 +14,23 @@ type Act struct {
 	Input ActInput
 	Rider string // whose order it must be; "" = staff or time
 	Staff *Audit // who and why; nil = rider or time
+	// Amount is what Decide sets the bill to: 0 to what the order holds.
+	Amount billing.Fen
 }
 
 // ActInput names what is done.
 type ActInput string
 
-// Cancel asks for a fence. End is the rider's word, believed where the lock is
-// proved closed. ForceEnd and GiveUpNow are staff's. Elapse is time.
+// Cancel asks for a fence, or for the end where a stop can bring it. End is the
+// rider's word, believed where the outlet is proved closed, else asked of the device
+// where a stop can bring it. ForceEnd, GiveUpNow and Decide are staff's. Elapse is
+// time.
 const (
 	Cancel    ActInput = "cancel"
 	End       ActInput = "end"
 	ForceEnd  ActInput = "force_end"
 	GiveUpNow ActInput = "give_up"
+	Decide    ActInput = "decide"
 	Elapse    ActInput = "elapse"
 )
 
@@ -47,7 +52,7 @@ func (a Act) Decide(s Snapshot, env Env) (Changes, Acted, error) {
 	if o == nil || t.device == nil || a.Rider != "" && o.Rider != a.Rider {
 		return fail(ErrNotFound)
 	}
-	if (a.Input == ForceEnd || a.Input == GiveUpNow) && a.Staff == nil {
+	if (a.Input == ForceEnd || a.Input == GiveUpNow || a.Input == Decide) && a.Staff == nil {
 		return fail(ErrReason)
 	}
 	before := *o
@@ -61,6 +66,8 @@ func (a Act) Decide(s Snapshot, env Env) (Changes, Acted, error) {
 		err = t.endFromAfar(o, StaffEnded, a.by(), "ended_by_staff")
 	case GiveUpNow:
 		err = t.giveUp(o, a.by(), "given_up_by_staff")
+	case Decide:
+		err = t.decide(o, a.Amount, a.by())
 	case Elapse:
 		err = t.elapse(o)
 	default:
@@ -117,7 +124,15 @@ func (t *turn) cancel(o *Order) error {
 		}
 		return fmt.Errorf("cancel order %s: %w", o.ID, ErrWrongState)
 	case Starting, Unresolved:
+	case Ended, Settled:
+		if o.Cancelling { // the device answered it
+			return nil
+		}
+		return fmt.Errorf("cancel order %s in state %s: %w", o.ID, o.State, ErrWrongState)
 	default:
+		if o.State == Active && t.kind().stops() {
+			break
+		}
 		return fmt.Errorf("cancel order %s in state %s: %w", o.ID, o.State, ErrWrongState)
 	}
 	if o.Cancelling {
@@ -127,6 +142,33 @@ func (t *turn) cancel(o *Order) error {
 	t.touchOrder(o)
 	_, err := t.command(device.Stop, o.Outlet, o.ID)
 	return err
+}
+
+// end tells a device to end an order's use, where a stop can.
+func (t *turn) end(o *Order) error {
+	if !t.kind().stops() {
+		return nil
+	}
+	_, err := t.command(device.Stop, o.Outlet, o.ID)
+	return err
+}
+
+// decide settles an order whose figures did not agree at the amount that staff
+// set.
+func (t *turn) decide(o *Order, amount billing.Fen, by string) error {
+	if o.State == Settled && o.Usage != nil && o.Usage.Decided != nil && *o.Usage.Decided == amount {
+		return nil // asked again, or the first answer was lost
+	}
+	if o.State != Ended {
+		return fmt.Errorf("decide order %s in state %s: %w", o.ID, o.State, ErrWrongState)
+	}
+	if amount < 0 || amount > o.HoldFen {
+		return fmt.Errorf("decide order %s: %v yuan is not between 0 and the %v that it holds: %w", o.ID, amount, o.HoldFen, ErrInvalid)
+	}
+	usage := *o.Usage
+	usage.Decided = &amount
+	o.Usage, o.Quote = &usage, o.Tariff.Quote(usage)
+	return t.capture(o, Decided, by)
 }
 
 // endByRider ends a ride whose lock is proved closed although its own word of it
@@ -142,10 +184,13 @@ func (t *turn) endByRider(o *Order) error {
 	out := t.outlet(o.Outlet)
 	if !out.Stated.Known || !out.Stated.Closed || t.device.Applied < t.device.Head.Highest {
 		// With evidence still on its way the ride's true end may be among it.
+		if t.kind().stops() {
+			return t.cancel(o)
+		}
 		return fmt.Errorf("end order %s: %w", o.ID, ErrStillOpen)
 	}
 	o.Reason = "ended_by_rider"
-	return t.finishUse(o, RiderEnded, "rider", device.NotBlocked)
+	return t.finishUse(o, RiderEnded, "rider", device.NotBlocked, nil)
 }
 
 // endFromAfar ends a ride without the device's word of its end, billed to the
@@ -158,7 +203,10 @@ func (t *turn) endFromAfar(o *Order, in Input, by, reason string) error {
 		return fmt.Errorf("end order %s in state %s: %w", o.ID, o.State, ErrWrongState)
 	}
 	o.Reason = reason
-	if err := t.finishUse(o, in, by, device.AwaitClosed); err != nil {
+	if err := t.finishUse(o, in, by, device.AwaitClosed, nil); err != nil {
+		return err
+	}
+	if err := t.end(o); err != nil {
 		return err
 	}
 	t.unblock()
@@ -176,6 +224,9 @@ func (t *turn) giveUp(o *Order, by, reason string) error {
 	}
 	o.Unproven = true
 	if err := t.void(o, GiveUp, by, reason, device.Unproven); err != nil {
+		return err
+	}
+	if err := t.end(o); err != nil {
 		return err
 	}
 	return t.item(ItemUnproven, o.ID, o.ID, "the device never said whether it opened")

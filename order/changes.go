@@ -71,6 +71,9 @@ type Snapshot struct {
 	Tariff   *billing.Tariff
 	Key      *Key
 	Used     bool // the ticket was used
+	// Spent is, per day, what the queried rider's orders on printed codes came to or
+	// may still come to; days before yesterday may be missing.
+	Spent map[string]billing.Fen
 }
 
 // Venue is what a decision needs to know of a venue.
@@ -79,6 +82,10 @@ type Venue struct {
 	Name     string
 	TimeZone string // IANA
 	Open     bool   // the switch that every start reads
+	// KioskOnly forbids starting on the forecourt: the code must hang at the kiosk.
+	KioskOnly bool
+	// Stopped: an emergency stop is in force for what a stop can end.
+	Stopped  bool
 	Lat, Lng float64
 	// StartRadius is how far from the device a rider may be, metres; 0 = anywhere.
 	StartRadius int
@@ -118,6 +125,10 @@ const (
 	ItemWatchdog      = "ride_never_ended"
 	ItemAlarm         = "alarm"
 	ItemOldEpoch      = "evidence_of_earlier_epoch"
+	ItemTotaliser     = "totaliser_gap"       // a meter moved and no sale accounts for it
+	ItemUnbilled      = "fuel_unbilled"       // it flowed and nobody pays for it
+	ItemMismatch      = "bill_needs_decision" // the device's own figures do not agree
+	ItemStopped       = "emergency_stop"
 )
 
 // Update is a state change to route to riders and staff, and later to webhooks.
@@ -154,12 +165,26 @@ type Changes struct {
 	Items     []Item
 	Updates   []Update
 	Audits    []Audit
+	Stops     []Stop
+}
+
+// Stop is an emergency stop of a venue beginning. Who began it, and when all its
+// devices were told, is kept; it is over once a hand at one of them released it.
+type Stop struct {
+	ID     string
+	Venue  string
+	By     string // "staff {id}", "device {id}"
+	Reason string
+	At     time.Time
+	// Over ends the venue's stops that have reached every device, instead of
+	// beginning one.
+	Over bool
 }
 
 // Empty tells whether there is nothing to write.
 func (c Changes) Empty() bool {
 	return len(c.Devices)+len(c.Outlets)+len(c.Orders)+len(c.Accounts)+len(c.Commands)+len(c.Evidence)+
-		len(c.Keys)+len(c.Moves)+len(c.Transfers)+len(c.Items)+len(c.Updates)+len(c.Audits) == 0
+		len(c.Keys)+len(c.Moves)+len(c.Transfers)+len(c.Items)+len(c.Updates)+len(c.Audits)+len(c.Stops) == 0
 }
 
 // Store loads snapshots and applies changes.

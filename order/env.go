@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"io"
 	"time"
+
+	"github.com/unlatch/unlatch/billing"
 )
 
 // Config holds the times and counts of an order's life. The zero value means
@@ -12,7 +14,10 @@ import (
 type Config struct {
 	StartDeadline  time.Duration // from commit to unresolved; 15 s
 	Patience       time.Duration // of unresolved before the rider is let go; 10 min
-	MaxRide        time.Duration // before the watchdog ends a ride; 24 h
+	MaxRide        time.Duration // before the watchdog ends a use; 24 h
+	ArmTime        time.Duration // for lifting a nozzle; 60 s
+	TellTime       time.Duration // between two words of the time to a device with a display; 6 h
+	PrintedCap     billing.Fen   // that a rider may spend per day on printed codes; 500 yuan, < 0 = no cap
 	TicketLife     time.Duration // 120 s
 	LivePerKind    int           // live orders per rider and kind; 1
 	MinBattery     int           // percent below which no ride starts; 10
@@ -31,6 +36,11 @@ func (c Config) WithDefaults() Config {
 	set(&c.MaxRide, 24*time.Hour)
 	set(&c.TicketLife, 120*time.Second)
 	set(&c.ProbeAfterIdle, 10*time.Second)
+	set(&c.ArmTime, 60*time.Second)
+	set(&c.TellTime, 6*time.Hour)
+	if c.PrintedCap == 0 {
+		c.PrintedCap = 500_00
+	}
 	if c.LivePerKind == 0 {
 		c.LivePerKind = 1
 	}

@@ -1,6 +1,10 @@
 package order
 
-import "errors"
+import (
+	"errors"
+
+	"github.com/unlatch/unlatch/billing"
+)
 
 // What a use case may refuse. Each is a fact about the world, not a fault; api
 // maps them to problems in one table.
@@ -18,6 +22,10 @@ var (
 	ErrOutletBlocked = errors.New("the outlet waits for its device's word on an earlier order")
 	ErrNotInService  = errors.New("the device is not in service")
 	ErrVenueClosed   = errors.New("the venue takes no orders now")
+	ErrStopped       = errors.New("an emergency stop is in force; only a hand at the device ends it")
+	ErrKioskOnly     = errors.New("this venue starts at the kiosk only")
+	ErrSpendingCap   = errors.New("the day's limit for printed codes is reached; scan the code on the screen")
+	ErrPreset        = billing.ErrPreset
 	ErrOffline       = errors.New("the device has not been heard lately")
 	ErrBatteryLow    = errors.New("the device's battery is too low")
 	ErrNoMoney       = errors.New("the balance does not cover the least that this may cost")

@@ -81,11 +81,16 @@ func (h Hear) Decide(s Snapshot, env Env) (Changes, Heard, error) {
 	if err := t.report(heard); err != nil {
 		return Changes{}, Heard{}, err
 	}
-	t.goesOn()
+	if err := t.kind().settled(t); err != nil {
+		return Changes{}, Heard{}, err
+	}
 	if err := t.prove(); err != nil {
 		return Changes{}, Heard{}, err
 	}
 	t.unblock()
+	if err := t.tellTime(); err != nil {
+		return Changes{}, Heard{}, err
+	}
 	result.Send = append(result.Send, t.fresh...)
 	// A word that is not believed ends no silence: answering it with commands that
 	// a device without its memory answers in turn would go on for ever.
@@ -122,7 +127,7 @@ func (t *turn) adopt(h device.Hearing) {
 	t.device = &d
 	t.dirty["device"] = true
 	for i, o := range h.Outlets {
-		if o != t.outlets[i] {
+		if !o.Same(t.outlets[i]) {
 			t.outlets[i] = o
 			t.touchOutlet(&t.outlets[i])
 		}
@@ -164,9 +169,12 @@ func (h Hear) earlierEpoch(t *turn) (Changes, Heard, error) {
 // apply moves what a piece of evidence names. False: it names another or an
 // unknown order or command, and is quarantined.
 func (t *turn) apply(e device.Evidence) (bool, error) {
+	if err := t.kind().heard(t, e); err != nil {
+		return false, err
+	}
 	switch e.Kind {
 	case device.Alarm:
-		return true, t.item(ItemAlarm, t.ref(e), e.Order, e.Reason)
+		return true, t.alarmed(e)
 	case device.Booted:
 		return true, t.booted(e)
 	}
@@ -251,6 +259,9 @@ func (t *turn) executed(o *Order, e device.Evidence) error {
 			out.Block = device.AwaitClosed
 			t.touchOutlet(out)
 		}
+		if err := t.end(o); err != nil { // nobody pays for it any more
+			return err
+		}
 	}
 	return t.item(ItemLateExecuted, o.ID, o.ID, "the device proved that it opened after the order was "+string(o.State))
 }
@@ -302,8 +313,13 @@ func (t *turn) ended(o *Order, e device.Evidence) error {
 		o.endAt(e.Boot, e.Uptime)
 		o.Evidence = append(o.Evidence, t.ref(e))
 		o.Reason = e.Reason
-		return t.finishUse(o, DeviceEnded, t.ref(e), device.NotBlocked)
+		return t.finishUse(o, DeviceEnded, t.ref(e), device.NotBlocked, &e)
 	case Voided:
+		if ml := e.Counters.Millilitre; ml > 0 {
+			if err := t.item(ItemUnbilled, o.ID, o.ID, fmt.Sprintf("%d ml flowed in an order that was voided", ml)); err != nil {
+				return err
+			}
+		}
 		if c := t.commands[o.Command]; c != nil && c.State.Open() {
 			if err := t.finish(c, device.Execute); err != nil {
 				return err
@@ -327,8 +343,22 @@ func (t *turn) proveLess(o *Order, e device.Evidence) error {
 	proved.Spans = slices.Clone(o.Spans)
 	proved.endAt(e.Boot, e.Uptime)
 	proved.EndedBy = DeviceEnded
-	usage := proved.usage(t.device.Boots, o.Usage.DaySpent)
-	less := o.Quote.Total - o.Tariff.Quote(usage).Total - o.Refunded
+	usage, doubt, err := t.kind().measure(t, &proved, &e)
+	if err != nil {
+		return err
+	}
+	if doubt != "" {
+		return t.item(ItemMismatch, o.ID, o.ID, doubt)
+	}
+	usage.DaySpent = o.Usage.DaySpent
+	total := o.Tariff.Quote(usage).Total
+	if usage.Fuel != nil && total > o.Quote.Total {
+		if err := t.item(ItemUnbilled, o.ID, o.ID, fmt.Sprintf("%d ml came to %v yuan, %v was billed before the pump said so",
+			usage.Fuel.Millilitres, total, o.Quote.Total)); err != nil {
+			return err
+		}
+	}
+	less := o.Quote.Total - total - o.Refunded
 	if less <= 0 {
 		return nil
 	}
@@ -351,15 +381,7 @@ func (t *turn) booted(e device.Evidence) error {
 	if o == nil || o.State != Active {
 		return nil // starting and unresolved: as the proof rules say
 	}
-	if !e.Closed {
-		if e.Order == o.ID { // else the bolt is open for another reason: the use is over
-			o.extend(e.Boot, e.Uptime)
-			t.touchOrder(o)
-		}
-		return nil
-	}
-	o.Evidence = append(o.Evidence, t.ref(e))
-	return t.finishUse(o, FoundShut, t.ref(e), device.NotBlocked)
+	return t.kind().booted(t, o, e)
 }
 
 // cannotTell: the device burned a start and lost power so that neither bolt nor
@@ -391,13 +413,14 @@ func (t *turn) cannotTell(e device.Evidence, u device.UnknownStart) error {
 	return nil
 }
 
-// finishUse ends and settles an active order in one turn.
-func (t *turn) finishUse(o *Order, in Input, by string, block device.Block) error {
+// finishUse ends an active order and settles it in the same turn. e is the piece
+// that ended it, nil where none did.
+func (t *turn) finishUse(o *Order, in Input, by string, block device.Block, e *device.Evidence) error {
 	if err := t.move(o, in, by); err != nil {
 		return err
 	}
 	t.free(o, block)
-	return t.settle(o, by)
+	return t.settle(o, by, e)
 }
 
 // report opens an item for each thing that staff should know of a word.
@@ -468,7 +491,7 @@ func (t *turn) prove() error {
 		open := t.commands[c.ID]
 		switch {
 		case !c.Kind.Expires():
-			if c.State == device.Published && device.Burned(t.outlets, c.Outlet, c.Seq) {
+			if c.State == device.Published && device.Burned(t.outlets, c.Outlet, c.Seq) && !t.stopping(c) {
 				if err := t.finish(open, device.Burn); err != nil {
 					return err
 				}

@@ -22,7 +22,7 @@ func zeroEnv() Env {
 func riding() Snapshot {
 	boot, journal := device.Boot{1}, device.Journal{2}
 	return Snapshot{Now: time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC),
-		Device: &device.Device{ID: "bike", Epoch: 1, Service: device.InService, Journal: journal, Applied: 2, Version: 1,
+		Device: &device.Device{ID: "bike", Kind: device.Lock, Epoch: 1, Service: device.InService, Journal: journal, Applied: 2, Version: 1,
 			Boots: []device.BootSeen{{Boot: boot, Seq: 1}}},
 		Outlets: []device.Outlet{{Device: "bike", N: 1, Order: "o", NextSeq: 2, LastSeq: 1, Version: 1}},
 		Orders: []Order{{ID: "o", Device: "bike", Outlet: 1, State: Active, Version: 1,

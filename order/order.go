@@ -52,6 +52,7 @@ const (
 	StaffEnded   Input = "staff_ended"
 	Watchdog     Input = "watchdog"
 	Captured     Input = "captured"
+	Decided      Input = "decided"
 )
 
 // next is the whole machine; an input missing from a row is ErrWrongState.
@@ -61,7 +62,7 @@ var next = map[State]map[Input]State{
 	Unresolved: {Executed: Active, Refused: Voided, Fenced: Voided, CannotTell: Voided,
 		GiveUp: Voided},
 	Active: {DeviceEnded: Ended, FoundShut: Ended, RiderEnded: Ended, StaffEnded: Ended, Watchdog: Ended},
-	Ended:  {Captured: Settled},
+	Ended:  {Captured: Settled, Decided: Settled},
 }
 
 // Next looks up a move. An unknown state or input fails closed.
@@ -101,7 +102,9 @@ type Order struct {
 	Slot    int // 1..K: the rider's live-order slot; 0 for service
 	PayWith PayWith
 	Ticket  string // the ticket's id, unique
+	Class   Class  // of the code behind the ticket
 	Tariff  billing.Tariff
+	Preset  billing.Preset
 
 	Hold    string // id of the hold's transfer, "" = none
 	HoldFen billing.Fen
@@ -111,7 +114,7 @@ type Order struct {
 	// DueAt is when the next thing happens by itself: the deadline while starting,
 	// the end of patience while unresolved, the watchdog while active.
 	DueAt      time.Time
-	Cancelling bool // a fence is on its way because the rider cancelled
+	Cancelling bool // a stop is on its way because the rider asked for it
 
 	CreatedAt time.Time
 	ActiveAt  time.Time // database clock at ingest; for display

@@ -1,6 +1,7 @@
 package order
 
 import (
+	"errors"
 	"fmt"
 	"time"
 
@@ -13,6 +14,7 @@ type Place struct {
 	Rider   string // who asks; must be the ticket's
 	Ticket  Ticket
 	PayWith PayWith
+	Preset  billing.Preset
 	Key     KeyRef
 	Route   string
 	Hash    [32]byte // of the request's body
@@ -100,10 +102,14 @@ func (p Place) admit(t *turn) error {
 	switch {
 	case out == nil:
 		return ErrNotFound
+	case t.device.Service == device.Stopped, s.Venue != nil && s.Venue.Stopped && t.kind().stops():
+		return ErrStopped
 	case t.device.Service != device.InService && !(service && t.device.Service == device.Maintenance):
 		return ErrNotInService
 	case s.Venue == nil || !s.Venue.Open && !service:
 		return ErrVenueClosed
+	case s.Venue.KioskOnly && t.kind().stops() && !k.Kiosk && !service:
+		return ErrKioskOnly
 	case out.Order != "":
 		return ErrOutletBusy
 	case out.Block != device.NotBlocked || t.openStart(out.N) != nil:
@@ -146,23 +152,26 @@ func (p Place) open(t *turn) (*Order, error) {
 	out := t.outlet(p.Ticket.Outlet)
 	o := &Order{ID: id, Rider: p.Rider, Venue: t.device.Venue, Day: day(t.now, t.snapshot.Venue.TimeZone),
 		Device: t.device.ID, Outlet: out.N, Kind: t.device.Kind, State: Starting, PayWith: p.PayWith,
-		Ticket: p.Ticket.ID, Tariff: billing.Service(), CreatedAt: t.now,
+		Ticket: p.Ticket.ID, Class: p.Ticket.Class, Tariff: billing.Service(), Preset: p.Preset, CreatedAt: t.now,
 		DueAt: t.now.Add(t.env.Config.StartDeadline)}
 	if p.PayWith == PayWallet {
 		o.Tariff, o.Slot = *t.snapshot.Tariff, freeSlot(t.snapshot.Live, o.Kind)
-		hold, ok := o.Tariff.Hold(t.book.Account(billing.Wallet(p.Rider)).Available())
-		if !ok {
-			return nil, ErrNoMoney
+	}
+	allowed, err := p.allow(t, o)
+	if err != nil {
+		return nil, err
+	}
+	if o.HoldFen = allowed.Hold; o.HoldFen > 0 {
+		if o.Hold, err = t.env.newID(t.now); err != nil {
+			return nil, err
 		}
-		if hold > 0 {
-			if o.Hold, err = t.env.newID(t.now); err != nil {
-				return nil, err
-			}
-			o.HoldFen = hold
-			if err := t.transfer(*o.HoldTransfer(), nil); err != nil {
-				return nil, fmt.Errorf("hold for order %s: %w", o.ID, err)
-			}
+		if err := t.transfer(*o.HoldTransfer(), nil); err != nil {
+			return nil, fmt.Errorf("hold for order %s: %w", o.ID, err)
 		}
+	}
+	args, err := t.kind().start(o, allowed, out, t.env.Config)
+	if err != nil {
+		return nil, err
 	}
 	// Until the evidence is in, the quote shows what the least ride would cost.
 	o.Quote = o.Tariff.Quote(billing.Usage{Measured: billing.WithinBoot})
@@ -170,13 +179,31 @@ func (p Place) open(t *turn) (*Order, error) {
 	out.Order = o.ID
 	t.touchOutlet(out)
 	t.touchOrder(o)
-	c, err := t.command(device.Start, out.N, o.ID)
+	c, err := t.command(device.Start, out.N, o.ID, device.Args{Start: args})
 	if err != nil {
 		return nil, err
 	}
 	o.Command, o.Seq = c.ID, c.Seq
 	t.out.Moves = append(t.out.Moves, Move{Order: o.ID, To: Starting, Input: Authorised, At: t.now, By: p.Key.Principal})
 	return o, nil
+}
+
+// allow asks the tariff what may be used, within what the rider can pay and may
+// spend on the sort of code that was scanned.
+func (p Place) allow(t *turn, o *Order) (billing.Allowance, error) {
+	balance := t.book.Account(billing.Wallet(p.Rider)).Available()
+	left := balance
+	if cap := t.env.Config.PrintedCap; o.Class == Printed && cap >= 0 {
+		left = min(left, max(cap-t.snapshot.Spent[o.Day], 0))
+	}
+	a, err := o.Tariff.Allow(p.Preset, left)
+	if errors.Is(err, billing.ErrNoMoney) {
+		if _, err := o.Tariff.Allow(p.Preset, balance); err == nil {
+			return a, ErrSpendingCap
+		}
+		return a, ErrNoMoney
+	}
+	return a, err
 }
 
 // freeSlot returns the lowest slot from 1 that no live order of the kind has;

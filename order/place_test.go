@@ -384,7 +384,7 @@ func TestATicketOpensOnlyWhenItWasMadeHere(t *testing.T) {
 func TestAScanWritesNothingButAProbeToASilentDevice(t *testing.T) {
 	s := ready(t)
 	for range 2 {
-		scanned, err := s.svc.Scan(context.Background(), ann.ID, "bike-1")
+		scanned, err := s.svc.Scan(context.Background(), ann.ID, "bike-1", "")
 		if err != nil || scanned.Availability != device.Available || scanned.Tariff.ID != "bike" || !scanned.Expires.Equal(s.now.Add(2*time.Minute)) {
 			t.Fatalf("scan: %+v, %v", scanned, err)
 		}
@@ -398,7 +398,7 @@ func TestAScanWritesNothingButAProbeToASilentDevice(t *testing.T) {
 	}
 	s.pass(device.SampleLife)
 	for range 3 {
-		scanned, err := s.svc.Scan(context.Background(), ann.ID, "bike-1")
+		scanned, err := s.svc.Scan(context.Background(), ann.ID, "bike-1", "")
 		if err != nil || scanned.Availability != device.NonContactable {
 			t.Fatalf("scan of a silent device: %s, %v", scanned.Availability, err)
 		}
@@ -409,7 +409,7 @@ func TestAScanWritesNothingButAProbeToASilentDevice(t *testing.T) {
 	l := s.locks["bike-1"]
 	l.last = 1
 	s.hear(l.beat())
-	if scanned, err := s.svc.Scan(context.Background(), ann.ID, "bike-1"); err != nil || scanned.Availability != device.Available {
+	if scanned, err := s.svc.Scan(context.Background(), ann.ID, "bike-1", ""); err != nil || scanned.Availability != device.Available {
 		t.Errorf("scan after the answer: %s, %v, want available", scanned.Availability, err)
 	}
 	if c := s.store.Commands()[0]; c.State != device.Spent {
@@ -417,7 +417,7 @@ func TestAScanWritesNothingButAProbeToASilentDevice(t *testing.T) {
 	}
 	for number, want := range map[string]error{"revoked": order.ErrCodeRevoked, "unbound": order.ErrCodeUnbound, "nothing": order.ErrNotFound,
 		"bike-9": order.ErrNotFound} {
-		if _, err := s.svc.Scan(context.Background(), ann.ID, number); !errors.Is(err, want) {
+		if _, err := s.svc.Scan(context.Background(), ann.ID, number, ""); !errors.Is(err, want) {
 			t.Errorf("scan of %s: got %v, want %v", number, err, want)
 		}
 	}

@@ -12,10 +12,13 @@ import (
 // blocked by an unproven start is freed, since no older command verifies any
 // more.
 type Provision struct {
-	Device    device.ID
-	Kind      device.Kind
-	Venue     string
-	Outlets   int // 1..16, as many as a beat can speak of
+	Device  device.ID
+	Kind    device.Kind
+	Venue   string
+	Outlets int // 1..16, as many as a beat can speak of
+	// Grades names, per outlet, the grade of each nozzle; nil for kinds without.
+	Grades    map[uint8]map[uint8]string
+	Display   bool // it shows rotating codes
 	PublicKey []byte
 	Staff     Audit
 }
@@ -29,8 +32,12 @@ func (p Provision) Decide(s Snapshot, env Env) (Changes, device.Device, error) {
 	if err := p.Device.Check(); err != nil {
 		return fail(err)
 	}
-	if p.Outlets < 1 || p.Outlets > 16 || p.Kind == device.Lock && p.Outlets != 1 || len(p.PublicKey) != 32 {
-		return fail(fmt.Errorf("provision %s with %d outlets: %w", p.Device, p.Outlets, ErrWrongState))
+	ways, known := kinds[p.Kind]
+	if !known || p.Outlets < 1 || p.Outlets > 16 || len(p.PublicKey) != 32 {
+		return fail(fmt.Errorf("provision %s as a %s with %d outlets: %w", p.Device, p.Kind, p.Outlets, ErrWrongState))
+	}
+	if err := ways.fits(p); err != nil {
+		return fail(fmt.Errorf("provision %s: %w", p.Device, err))
 	}
 	if p.Staff.Reason == "" {
 		return fail(ErrReason)
@@ -59,11 +66,11 @@ func (p Provision) Decide(s Snapshot, env Env) (Changes, device.Device, error) {
 	before, _ := json.Marshal(map[string]any{"epoch": t.device.Epoch, "service": t.device.Service})
 	old := *t.device
 	*t.device = device.Device{ID: p.Device, Kind: p.Kind, Venue: p.Venue, Epoch: old.Epoch + 1, PublicKey: p.PublicKey,
-		Service: device.InService, Version: old.Version}
+		Service: device.InService, Display: p.Display, Version: old.Version}
 	t.dirty["device"] = true
 	for i := range t.outlets {
 		o := &t.outlets[i]
-		*o = device.Outlet{Device: o.Device, N: o.N, NextSeq: 1, Version: o.Version}
+		*o = device.Outlet{Device: o.Device, N: o.N, NextSeq: 1, Meter: device.Meter{Grades: p.Grades[o.N]}, Version: o.Version}
 		t.touchOutlet(o)
 	}
 	after, _ := json.Marshal(map[string]any{"epoch": t.device.Epoch, "service": t.device.Service})
@@ -112,6 +119,8 @@ func (x SetService) Decide(s Snapshot, env Env) (Changes, device.Device, error) 
 	switch {
 	case x.Staff.Reason == "":
 		return fail(ErrReason)
+	case from == device.Stopped && x.Service != device.Retired:
+		return fail(fmt.Errorf("device %s: %w", x.Device, ErrStopped))
 	case from == device.Retired, from == device.OutOfService && x.Service != device.Retired:
 		return fail(fmt.Errorf("device %s is %s; provision it again: %w", x.Device, from, ErrWrongState))
 	case x.Service != device.InService && x.Service != device.Maintenance && x.Service != device.Retired:

@@ -20,14 +20,17 @@ func TestProvisioningRefusesWhatCannotBeMeant(t *testing.T) {
 		bend func(*order.Provision)
 		want error
 	}{
-		"a bad id":             {func(p *order.Provision) { p.Device = "a/b" }, device.ErrBadID},
-		"no outlet":            {func(p *order.Provision) { p.Outlets = 0 }, order.ErrWrongState},
-		"a lock with two":      {func(p *order.Provision) { p.Outlets = 2 }, order.ErrWrongState},
-		"17 outlets":           {func(p *order.Provision) { p.Kind, p.Outlets = device.Pump, 17 }, order.ErrWrongState},
-		"a short key":          {func(p *order.Provision) { p.PublicKey = make([]byte, 31) }, order.ErrWrongState},
-		"no key":               {func(p *order.Provision) { p.PublicKey = nil }, order.ErrWrongState},
-		"no reason":            {func(p *order.Provision) { p.Staff.Reason = "" }, order.ErrReason},
-		"another outlet count": {func(p *order.Provision) { p.Kind, p.Outlets = device.Pump, 2 }, order.ErrWrongState},
+		"a bad id":        {func(p *order.Provision) { p.Device = "a/b" }, device.ErrBadID},
+		"no outlet":       {func(p *order.Provision) { p.Outlets = 0 }, order.ErrWrongState},
+		"a lock with two": {func(p *order.Provision) { p.Outlets = 2 }, order.ErrWrongState},
+		"17 outlets":      {func(p *order.Provision) { p.Kind, p.Outlets = device.Pump, 17 }, order.ErrWrongState},
+		"a short key":     {func(p *order.Provision) { p.PublicKey = make([]byte, 31) }, order.ErrWrongState},
+		"no key":          {func(p *order.Provision) { p.PublicKey = nil }, order.ErrWrongState},
+		"no reason":       {func(p *order.Provision) { p.Staff.Reason = "" }, order.ErrReason},
+		"another outlet count": {func(p *order.Provision) {
+			side := map[uint8]string{1: "92"}
+			p.Kind, p.Outlets, p.Grades = device.Pump, 2, map[uint8]map[uint8]string{1: side, 2: side}
+		}, order.ErrWrongState},
 	} {
 		s := ready(t)
 		p := provisioning()

@@ -20,8 +20,9 @@ import (
 
 var (
 	campus = order.Venue{ID: "campus", Name: "Campus", TimeZone: "Asia/Shanghai", Open: true}
-	bike   = billing.Tariff{ID: "bike", Version: 1, Name: "Bike", UnlockFee: 100, BlockMS: 60_000, BlockFee: 50,
-		RideCap: 1000, DayCap: 1500, Rounding: billing.StartedBlocks}
+	bike   = billing.Tariff{ID: "bike", Version: 1, Name: "Bike", Rounding: billing.StartedBlocks,
+		TimeRule: &billing.TimeRule{UnlockFee: 100, BlockMS: 60_000, BlockFee: 50,
+			RideCap: 1000, DayCap: 1500}}
 	ann, ben = order.Rider{ID: "01900000-0000-7000-8000-0000000000a1"}, order.Rider{ID: "01900000-0000-7000-8000-0000000000b2"}
 	journal  = device.Journal{7}
 )
@@ -86,7 +87,7 @@ func empty(t rapid.TB, bend ...func(*order.ServiceConfig)) *scene {
 	s := &scene{TB: t, now: time.Date(2026, 3, 1, 4, 0, 0, 0, time.UTC), locks: map[device.ID]*lock{}}
 	s.store = memstore.New(func() time.Time { return s.now })
 	s.store.Seed(campus, bike, ann, ben)
-	c := order.ServiceConfig{Store: s.store, Catalog: catalog{}, Due: s.store, Dispatcher: s,
+	c := order.ServiceConfig{Store: s.store, Catalog: catalog{}, Due: s.store, Stops: s.store, Dispatcher: s,
 		Tickets: order.Tickets{Secret: []byte("0123456789abcdef")}, Env: order.Env{Rand: rand.NewChaCha8([32]byte{1}), Sealer: sealer{}}}
 	for _, f := range bend {
 		f(&c)

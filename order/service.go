@@ -6,10 +6,12 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	"github.com/unlatch/unlatch/billing"
 	"github.com/unlatch/unlatch/device"
+	"github.com/unlatch/unlatch/qr"
 )
 
 // Catalog answers what a scan asks.
@@ -27,6 +29,7 @@ type Code struct {
 	Device  device.ID // "" = printed, not bound to a device yet
 	Outlet  uint8
 	Revoked bool
+	Kiosk   bool // it hangs at the venue's kiosk, not at the device
 }
 
 // Due lists live orders whose DueAt has passed.
@@ -46,14 +49,23 @@ type LastKnown interface {
 	Battery(device.ID) (percent int, ok bool)
 }
 
-// ServiceConfig names a Service's parts; all but Log, Committed and LastKnown
-// are required.
+// Displays knows what the screens of devices show.
+type Displays interface {
+	// Accepts tells whether otp was on the screen of an outlet lately; epoch is that
+	// of its device's provisioning.
+	Accepts(id device.ID, outlet uint8, epoch uint32, otp string, at time.Time) bool
+}
+
+// ServiceConfig names a Service's parts; all but Log, Committed, LastKnown and
+// Displays are required. Without Displays no rotating code is accepted.
 type ServiceConfig struct {
 	Store      Store
 	Catalog    Catalog
 	Due        Due
 	Dispatcher Dispatcher
 	LastKnown  LastKnown
+	Displays   Displays
+	Stops      StopLog
 	Tickets    Tickets
 	Env        Env
 	Log        *slog.Logger
@@ -71,8 +83,8 @@ type Service struct {
 // New checks the parts and starts nothing.
 func New(c ServiceConfig) (*Service, error) {
 	switch {
-	case c.Store == nil || c.Catalog == nil || c.Due == nil || c.Dispatcher == nil || c.Env.Sealer == nil || c.Env.Rand == nil:
-		return nil, errors.New("order.New: Store, Catalog, Due, Dispatcher, Env.Sealer and Env.Rand are required")
+	case c.Store == nil || c.Catalog == nil || c.Due == nil || c.Dispatcher == nil || c.Stops == nil || c.Env.Sealer == nil || c.Env.Rand == nil:
+		return nil, errors.New("order.New: Store, Catalog, Due, Dispatcher, Stops, Env.Sealer and Env.Rand are required")
 	case len(c.Tickets.Secret) < 16:
 		return nil, errors.New("order.New: the tickets' secret needs at least 16 bytes")
 	}
@@ -152,12 +164,15 @@ type Scanned struct {
 	Availability device.Availability
 	Tariff       billing.Tariff
 	Venue        Venue
+	Class        Class
 }
 
-// Scan turns a checked number into a ticket. It writes nothing, except a probe
-// where the device has not been heard lately. ErrNotFound: the number names no
-// device here; ErrCodeRevoked: it is no longer in use.
-func (s *Service) Scan(ctx context.Context, rider, number string) (Scanned, error) {
+// Scan turns a checked number, and what a screen showed behind it ("" for a
+// printed code), into a ticket. It writes nothing, except a probe where the device
+// has not been heard lately. ErrNotFound: the number names no device here;
+// ErrCodeRevoked: it is no longer in use; qr.ErrStale: the screen shows another
+// code by now.
+func (s *Service) Scan(ctx context.Context, rider, number, otp string) (Scanned, error) {
 	code, err := s.Catalog.Code(ctx, number)
 	if err != nil {
 		return Scanned{}, err
@@ -168,11 +183,16 @@ func (s *Service) Scan(ctx context.Context, rider, number string) (Scanned, erro
 	case code.Device == "":
 		return Scanned{}, ErrCodeUnbound
 	}
-	return s.Offer(ctx, rider, code.Device, code.Outlet, false)
+	return s.offer(ctx, rider, code, otp, false)
 }
 
-// Offer makes a ticket for an outlet. service offers staff's tariff of zero.
-func (s *Service) Offer(ctx context.Context, rider string, id device.ID, n uint8, service bool) (Scanned, error) {
+// Offer makes staff's ticket for an outlet, at a tariff of zero.
+func (s *Service) Offer(ctx context.Context, staff string, id device.ID, n uint8) (Scanned, error) {
+	return s.offer(ctx, staff, Code{Device: id, Outlet: n}, "", true)
+}
+
+func (s *Service) offer(ctx context.Context, rider string, code Code, otp string, service bool) (Scanned, error) {
+	id, n := code.Device, code.Outlet
 	snapshot, err := s.Store.Load(ctx, Query{Device: id})
 	if err != nil {
 		return Scanned{}, fmt.Errorf("load device %s: %w", id, err)
@@ -187,6 +207,16 @@ func (s *Service) Offer(ctx context.Context, rider string, id device.ID, n uint8
 		return Scanned{}, fmt.Errorf("device %s outlet %d: %w", id, n, ErrNotFound)
 	}
 	r.Device, r.Venue = *snapshot.Device, *snapshot.Venue
+	class := Printed // of the code
+	switch {
+	case service:
+		class = Uncoded
+	case otp != "":
+		class = Rotating
+		if s.Displays == nil || !s.Displays.Accepts(id, n, r.Device.Epoch, otp, snapshot.Now) {
+			return Scanned{}, fmt.Errorf("device %s outlet %d: %w", id, n, qr.ErrStale)
+		}
+	}
 	if !service {
 		if r.Tariff, err = s.Catalog.TariffFor(ctx, r.Device.Venue, r.Device.Kind); err != nil {
 			return Scanned{}, fmt.Errorf("tariff of venue %s: %w", r.Device.Venue, err)
@@ -205,9 +235,10 @@ func (s *Service) Offer(ctx context.Context, rider string, id device.ID, n uint8
 			s.Log.Warn("probe for a scan failed", "device", id, "err", err)
 		}
 	}
+	r.Class = class
 	r.Expires = snapshot.Now.Add(s.Env.Config.TicketLife)
 	r.Ticket, err = s.Tickets.Make(s.Env.Rand, Ticket{Rider: rider, Device: id, Outlet: n, Epoch: r.Device.Epoch,
-		Tariff: r.Tariff.ID, Version: r.Tariff.Version, Expires: r.Expires.UnixMilli()})
+		Tariff: r.Tariff.ID, Version: r.Tariff.Version, Class: class, Kiosk: code.Kiosk, Expires: r.Expires.UnixMilli()})
 	return r, err
 }
 
@@ -283,6 +314,59 @@ func (s *Service) SetService(ctx context.Context, x SetService) (device.Device, 
 	return run(ctx, s, UseCase[device.Device](x))
 }
 
+// Halt runs the use case of that name.
+func (s *Service) Halt(ctx context.Context, h Halt) error {
+	acted, err := run(ctx, s, UseCase[Acted](h))
+	if err == nil {
+		s.Dispatcher.Dispatch(acted.Send)
+	}
+	return err
+}
+
+// StopVenue stops everything at a venue that a stop can end, whoever it belongs
+// to: it commits the switch that every start reads, then stops each device. What a
+// crash leaves, Run of any replica finishes.
+func (s *Service) StopVenue(ctx context.Context, stop Stop, staff *Audit) error {
+	if stop.Reason == "" {
+		return ErrReason
+	}
+	id, err := s.Env.newID(stop.At)
+	if err != nil {
+		return err
+	}
+	stop.ID = id
+	if err := s.Stops.BeginStop(ctx, stop, staff); err != nil {
+		return err
+	}
+	s.Log.Warn("venue stopped", "venue", stop.Venue, "by", stop.By)
+	return s.sweep(ctx)
+}
+
+// sweep stops what stops of venues have yet to reach.
+func (s *Service) sweep(ctx context.Context) error {
+	stoppable := slices.DeleteFunc(Kinds(), func(k device.Kind) bool { return !Stops(k) })
+	for {
+		left, err := s.Stops.Unstopped(ctx, stoppable, 200)
+		if err != nil || len(left) == 0 {
+			return err
+		}
+		var failed []error // one device that cannot be stopped must not spare the next
+		for _, u := range left {
+			if u.Device == "" {
+				err = s.Stops.Reached(ctx, u.Stop)
+			} else {
+				err = s.Halt(ctx, Halt{Device: u.Device, Reason: u.Reason})
+			}
+			if err != nil {
+				failed = append(failed, fmt.Errorf("stop %s, device %s: %w", u.Stop, u.Device, err))
+			}
+		}
+		if err := errors.Join(failed...); err != nil {
+			return err
+		}
+	}
+}
+
 // Run moves orders whose time has come until ctx ends. Any number of replicas
 // may run it; a guard lets one of them win.
 func (s *Service) Run(ctx context.Context) error {
@@ -293,6 +377,9 @@ func (s *Service) Run(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		case <-tick.C:
+		}
+		if err := s.sweep(ctx); err != nil && ctx.Err() == nil {
+			s.Log.Error("a stop did not reach every device", "err", err)
 		}
 		due, err := s.Due.Due(ctx, 200)
 		if err != nil {

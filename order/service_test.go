@@ -211,7 +211,7 @@ func TestAnotherFaultOfTheStoreIsReportedAndNotRunAgain(t *testing.T) {
 	if _, err := s.svc.Place(context.Background(), s.placing()); !errors.Is(err, broken) {
 		t.Errorf("load: got %v, want the cause", err)
 	}
-	if _, err := s.svc.Scan(context.Background(), ann.ID, "bike-1"); !errors.Is(err, broken) {
+	if _, err := s.svc.Scan(context.Background(), ann.ID, "bike-1", ""); !errors.Is(err, broken) {
 		t.Errorf("scan: got %v, want the cause", err)
 	}
 	if len(s.dispatched()) != 0 {
@@ -284,7 +284,7 @@ func (g gauge) Battery(device.ID) (int, bool) { return int(g), g >= 0 }
 func TestALowBatteryIsShownAndRefused(t *testing.T) {
 	for percent, want := range map[gauge]device.Availability{-1: device.Available, 10: device.Available, 9: device.NonOperational, 0: device.NonOperational} {
 		s := ready(t, func(c *order.ServiceConfig) { c.LastKnown = percent })
-		scanned, err := s.svc.Scan(context.Background(), ann.ID, "bike-1")
+		scanned, err := s.svc.Scan(context.Background(), ann.ID, "bike-1", "")
 		if err != nil || scanned.Availability != want {
 			t.Errorf("%d percent: got %s, %v, want %s", percent, scanned.Availability, err, want)
 		}

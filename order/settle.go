@@ -39,12 +39,12 @@ func (o *Order) endAt(boot device.Boot, uptime uint64) {
 	}
 }
 
-// usage measures the ride, DESIGN section 6 "Billing clock". Within one boot it
+// length measures a use by time, DESIGN section 6 "Billing clock". Within one boot it
 // is a difference of uptimes. Across boots each boot is placed on server time by
 // its fastest message; where a boot was heard only through its journal, or the
 // list of boots no longer knows it, only the spans themselves are proved, and
 // their sum is the shortest ride.
-func (o *Order) usage(boots []device.BootSeen, daySpent billing.Fen) billing.Usage {
+func (o *Order) length(boots []device.BootSeen, daySpent billing.Fen) billing.Usage {
 	u := billing.Usage{DaySpent: daySpent, Evidence: o.Evidence, Measured: billing.WithinBoot}
 	if len(o.Spans) == 0 {
 		u.Measured = billing.Shortest
@@ -81,11 +81,23 @@ func placed(boots []device.BootSeen, b device.Boot) (int64, bool) {
 	return 0, false
 }
 
-// settle quotes and captures an ended order in the same turn. What the hold does
-// not cover is a debt, paid at once from what else the wallet has.
-func (t *turn) settle(o *Order, by string) error {
-	usage := o.usage(t.device.Boots, t.snapshot.DaySpent[o.ID])
+// settle quotes an ended order and captures in the same turn, unless the figures
+// do not agree: then it stays ended until staff decide. e is what ended it, or nil.
+func (t *turn) settle(o *Order, by string, e *device.Evidence) error {
+	usage, doubt, err := t.kind().measure(t, o, e)
+	if err != nil {
+		return fmt.Errorf("measure order %s: %w", o.ID, err)
+	}
 	o.Usage, o.Quote = &usage, o.Tariff.Quote(usage)
+	if doubt != "" {
+		return t.item(ItemMismatch, o.ID, o.ID, doubt)
+	}
+	return t.capture(o, Captured, by)
+}
+
+// capture takes the quote of the hold. What the hold does not cover is a debt,
+// paid at once from what else the wallet has.
+func (t *turn) capture(o *Order, in Input, by string) error {
 	total := o.Quote.Total
 	o.Charged = min(total, o.HoldFen)
 	o.Debt = total - o.Charged
@@ -108,7 +120,7 @@ func (t *turn) settle(o *Order, by string) error {
 			return err
 		}
 	}
-	return t.move(o, Captured, by)
+	return t.move(o, in, by)
 }
 
 // payDebt moves what the wallet can spare to what its rider owes.

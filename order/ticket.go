@@ -12,6 +12,17 @@ import (
 	"github.com/unlatch/unlatch/device"
 )
 
+// Class is how far a code may be trusted, which sets what may be spent on it.
+type Class string
+
+// Printed codes can be copied or pasted over. Rotating ones were on a device's
+// screen within the last minutes. Staff's own offers need no code.
+const (
+	Uncoded  Class = ""
+	Printed  Class = "printed"
+	Rotating Class = "rotating"
+)
+
 // Ticket is a one-time permission to order. It is a keyed token that the rider
 // carries, so that a scan writes nothing; only its use is stored.
 type Ticket struct {
@@ -22,7 +33,9 @@ type Ticket struct {
 	Epoch   uint32    `json:"e"`
 	Tariff  string    `json:"t"`
 	Version int       `json:"v"`
-	Expires int64     `json:"x"` // unix ms, database clock
+	Class   Class     `json:"c,omitempty"`
+	Kiosk   bool      `json:"k,omitempty"` // the code hangs at the kiosk, not at the device
+	Expires int64     `json:"x"`           // unix ms, database clock
 }
 
 // Tickets makes and opens tickets. Secret is at least 16 bytes, the same on

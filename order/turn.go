@@ -26,11 +26,13 @@ type turn struct {
 	evidence []device.Evidence
 	out      Changes
 	fresh    []device.Command // published in this turn
+	flowed   map[string]int64 // ml that totalisers moved by in a use, by order; absent = not known
 }
 
 func newTurn(s Snapshot, env Env) *turn {
 	t := &turn{env: env, now: s.Now, snapshot: s, orders: map[string]*Order{},
-		commands: map[string]*device.Command{}, book: billing.NewBook(s.Accounts...), dirty: map[string]bool{}}
+		commands: map[string]*device.Command{}, book: billing.NewBook(s.Accounts...), dirty: map[string]bool{},
+		flowed: map[string]int64{}}
 	if s.Device != nil {
 		d := *s.Device
 		t.device = &d
@@ -143,7 +145,7 @@ func (t *turn) transfer(m billing.Transfer, hold *billing.Transfer) error {
 }
 
 // command signs the next command of an outlet and takes its number.
-func (t *turn) command(kind device.CommandKind, n uint8, orderID string) (*device.Command, error) {
+func (t *turn) command(kind device.CommandKind, n uint8, orderID string, args ...device.Args) (*device.Command, error) {
 	out := t.outlet(n)
 	if out == nil || t.device == nil {
 		return nil, fmt.Errorf("%s for outlet %d: %w", kind, n, ErrNotFound)
@@ -159,9 +161,13 @@ func (t *turn) command(kind device.CommandKind, n uint8, orderID string) (*devic
 		c.Deadline = t.now.Add(t.env.Config.StartDeadline)
 		c.NotAfter = t.device.Sample.NotAfter(c.Deadline)
 	}
+	for _, a := range args {
+		c.Args = a
+	}
 	if c.Bytes, err = t.env.Sealer.Seal(t.device.ID, c); err != nil {
 		return nil, fmt.Errorf("seal %s: %w", kind, err)
 	}
+	c.Args = device.Args{}
 	out.NextSeq++
 	t.touchOutlet(out)
 	t.commands[c.ID] = &c

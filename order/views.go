@@ -60,6 +60,16 @@ type DeviceRow struct {
 	Lat, Lng *float64
 }
 
+// Live is what an outlet's display showed lately: unsigned, for eyes only. Nothing
+// is billed from it and no order moves on it.
+type Live struct {
+	State       string    `json:"state"` // a word of the wire contract, such as "fuelling"
+	Millilitres int64     `json:"ml"`
+	Fen         int64     `json:"fen"`
+	Uptime      uint64    `json:"uptime"` // of the device, ms: tells figures apart
+	At          time.Time `json:"at"`     // when it came in
+}
+
 // Login is what a broker needs to know of a device to let it in.
 type Login struct {
 	ID      device.ID

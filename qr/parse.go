@@ -20,7 +20,7 @@ type Code struct {
 	Number Number
 	// OTP is the one-time password that a device's screen showed behind the
 	// number, of the Base64url alphabet; empty for a printed code. It is not
-	// checked here.
+	// checked here: see Rotation.Accepts, whose passwords have that shape.
 	OTP string
 }
 

@@ -11,6 +11,7 @@
 //   - number: 9 random digits, 1 Damm check digit over them, 4 digits keyed by a
 //     secret over the first ten. Printed as 1234-5678-9012-34.
 //   - code: a number, or a number with the one-time password that a screen shows.
+//   - rotation: how one screen makes its passwords, and how they are checked.
 //   - symbol: the square of modules; a matrix is a symbol without its quiet zone.
 //
 // # Invariants
@@ -19,7 +20,8 @@
 //     stickers has one grid. Digits only: see Encode.
 //   - No SVG or PNG leaves the package before its own modules were read back and
 //     said what was meant.
-//   - A number never shows in a log beyond its last four digits.
+//   - A number never shows in a log beyond its last four digits, and a password or
+//     a secret not at all.
 package qr
 
 import (
@@ -45,8 +47,15 @@ var (
 	ErrForeign = errors.New("code is of another domain")
 	// ErrNotACode: neither an address of ours nor digits.
 	ErrNotACode = errors.New("not a code")
+	// ErrStale: the password behind the number is not one that the screen shows
+	// about now; it is too old, a photograph or made up, and the rider scans again.
+	// Rotation.Accepts says no more than false: who refuses a code for it returns
+	// this.
+	ErrStale = errors.New("code is stale")
 	// ErrSecret: a secret is too short or given twice.
 	ErrSecret = errors.New("bad code secret")
+	// ErrRotation: a rotation's validity or length is out of range.
+	ErrRotation = errors.New("bad rotation")
 )
 
 const (

@@ -78,6 +78,9 @@ func queueChanges(b *pgx.Batch, c order.Changes) {
 	for _, a := range c.Audits {
 		queueAudit(b, a)
 	}
+	for _, s := range c.Stops {
+		queueStop(b, s)
+	}
 }
 
 // queueAudit writes the row of a privileged act beside the act itself.

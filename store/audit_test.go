@@ -13,7 +13,7 @@ import (
 
 // corruptions spoil one row each, past every trigger and constraint, so that
 // exactly the named view must fill. The database holds one settled, one voided
-// and one live order.
+// and one live order of bikes, and one settled sale of fuel.
 var corruptions = map[string]string{
 	"audit_m1_resolution_fits_hold":       `UPDATE transfers SET credit = 'elsewhere' WHERE purpose = 'release'`,
 	"audit_m2_balance_is_sum":             `UPDATE accounts SET posted = posted + 1 WHERE id LIKE 'wallet:%'`,
@@ -22,12 +22,15 @@ var corruptions = map[string]string{
 	"audit_m5_one_capture_as_quoted":      `UPDATE orders SET charged = 1 WHERE state = 'voided'`,
 	"audit_m6_start_has_order":            `UPDATE commands SET state = 'executed' WHERE state = 'rejected'`,
 	"audit_m8_refunds_within_bill":        `UPDATE orders SET refunded = 1 WHERE state = 'settled'`,
-	"audit_a1_one_execution_per_number":   `UPDATE evidence SET kind = 'executed', command_seq = 1 WHERE kind = 'ended'`,
+	"audit_a1_one_execution_per_number":   `UPDATE evidence SET kind = 'executed', command_seq = 1 WHERE kind = 'ended' AND device LIKE 'bike%'`,
 	"audit_a3_start_is_funded":            `UPDATE commands SET order_id = NULL WHERE state = 'published'`,
 	"audit_a4_one_live_order":             `UPDATE outlets SET order_id = NULL`,
 	"audit_a5_active_by_evidence":         `UPDATE evidence SET order_id = NULL WHERE kind IN ('executed', 'ended')`,
 	"audit_a6_no_order_beside_open_start": `UPDATE commands SET order_id = gen_random_uuid() WHERE state = 'published'`,
 	"audit_a7_counters_grow":              `UPDATE evidence SET counters = '{"opens": 5}' WHERE kind = 'executed'`,
+	"audit_a7_totaliser_continuous":       `UPDATE evidence SET counters = jsonb_set(counters, '{totaliser,1}', '400') WHERE device = 'pump-1' AND kind = 'executed'`,
+	"audit_a7_totaliser_grows":            `UPDATE evidence SET counters = '{"totaliser": {"1": 499}}' WHERE device = 'pump-1' AND kind = 'alarm'`,
+	"audit_a7_fuel_as_stated":             `UPDATE evidence SET counters = jsonb_set(counters, '{fen}', '1') WHERE device = 'pump-1' AND kind = 'ended'`,
 	"audit_e1_prefix_is_whole":            `DELETE FROM evidence WHERE kind = 'rejected'`,
 	"audit_e3_history_is_a_path":          `DELETE FROM order_moves WHERE to_state = 'voided'`,
 	"audit_e5_key_has_effect":             `UPDATE idempotency_keys SET order_id = gen_random_uuid() WHERE key = 'p1'`,
@@ -47,6 +50,7 @@ func TestEachAuditViewSeesItsCorruptionAndOnlyIt(t *testing.T) {
 		t.Run(view, func(t *testing.T) {
 			db, url := open(t)
 			testkit.ThreeOrders(t, db)
+			testkit.Sale(t, db, "pump-1", 2_000)
 			if c := audit(t, db); len(c.Findings) != 0 {
 				t.Fatalf("findings before the corruption: %+v", c.Findings)
 			}

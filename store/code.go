@@ -19,8 +19,8 @@ func (db *DB) Code(ctx context.Context, number string) (order.Code, error) {
 	var id *string
 	var n *uint8
 	var revoked *time.Time
-	err := db.pool.QueryRow(ctx, `SELECT device, outlet, revoked_at FROM codes WHERE number = $1`, number).
-		Scan(&id, &n, &revoked)
+	err := db.pool.QueryRow(ctx, `SELECT device, outlet, revoked_at, kiosk FROM codes WHERE number = $1`, number).
+		Scan(&id, &n, &revoked, &c.Kiosk)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return c, fmt.Errorf("code: %w", order.ErrNotFound)
 	}
@@ -38,7 +38,8 @@ func (db *DB) Code(ctx context.Context, number string) (order.Code, error) {
 // taken (mint another), ErrUnknown when the device is not there.
 func (db *DB) AddCode(ctx context.Context, c order.Code, a order.Audit) error {
 	b := &pgx.Batch{}
-	b.Queue(`INSERT INTO codes (number, device, outlet, created_at) VALUES ($1, $2, $3, now())`, c.Number, c.Device, c.Outlet)
+	b.Queue(`INSERT INTO codes (number, device, outlet, created_at, kiosk) VALUES ($1, $2, $3, now(), $4)`, c.Number, c.Device,
+		c.Outlet, c.Kiosk)
 	queueAudit(b, a)
 	if err := db.pool.SendBatch(ctx, b).Close(); err != nil {
 		return fmt.Errorf("add code: %w", domainError(err))
@@ -60,7 +61,7 @@ func (db *DB) ReplaceCode(ctx context.Context, old, number string, a order.Audit
 	var id *string
 	var n *uint8
 	err = tx.QueryRow(ctx, `UPDATE codes SET revoked_at = now() WHERE number = $1 AND revoked_at IS NULL
-		RETURNING device, outlet`, old).Scan(&id, &n)
+		RETURNING device, outlet, kiosk`, old).Scan(&id, &n, &c.Kiosk)
 	if errors.Is(err, pgx.ErrNoRows) {
 		if _, err := db.Code(ctx, old); err != nil {
 			return c, err
@@ -74,8 +75,8 @@ func (db *DB) ReplaceCode(ctx context.Context, old, number string, a order.Audit
 		return c, fmt.Errorf("replace code: %w", order.ErrCodeUnbound)
 	}
 	c.Device, c.Outlet = device.ID(*id), *n
-	if _, err := tx.Exec(ctx, `INSERT INTO codes (number, device, outlet, created_at) VALUES ($1, $2, $3, now())`,
-		c.Number, c.Device, c.Outlet); err != nil {
+	if _, err := tx.Exec(ctx, `INSERT INTO codes (number, device, outlet, created_at, kiosk) VALUES ($1, $2, $3, now(), $4)`,
+		c.Number, c.Device, c.Outlet, c.Kiosk); err != nil {
 		return c, fmt.Errorf("replace code: %w", domainError(err))
 	}
 	b := &pgx.Batch{}
@@ -108,14 +109,14 @@ func (db *DB) RevokeCode(ctx context.Context, number string, a order.Audit) erro
 func (db *DB) Codes(ctx context.Context, id device.ID, limit int) ([]order.Code, error) {
 	var f filter
 	f.when(id != "", "device = %s", id)
-	rows, err := db.pool.Query(ctx, `SELECT number, coalesce(device, ''), coalesce(outlet, 0), revoked_at IS NOT NULL
+	rows, err := db.pool.Query(ctx, `SELECT number, coalesce(device, ''), coalesce(outlet, 0), revoked_at IS NOT NULL, kiosk
 		FROM codes`+f.sql("created_at DESC, number", limit), f.args...)
 	if err != nil {
 		return nil, fmt.Errorf("list codes: %w", err)
 	}
 	return pgx.CollectRows(rows, func(row pgx.CollectableRow) (order.Code, error) {
 		var c order.Code
-		err := row.Scan(&c.Number, &c.Device, &c.Outlet, &c.Revoked)
+		err := row.Scan(&c.Number, &c.Device, &c.Outlet, &c.Revoked, &c.Kiosk)
 		return c, err
 	})
 }

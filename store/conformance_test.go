@@ -36,6 +36,10 @@ func open(t *testing.T) (*store.DB, string) {
 		EffectiveAt: time.Now().Add(-time.Hour)}, audit("2")); err != nil {
 		t.Fatal(err)
 	}
+	if _, err := db.AddTariff(t.Context(), order.TariffRow{Tariff: testkit.Fuel, Venue: testkit.Venue.ID, Kind: device.Pump,
+		EffectiveAt: time.Now().Add(-time.Hour)}, audit("3")); err != nil {
+		t.Fatal(err)
+	}
 	conn, err := pgx.Connect(t.Context(), url)
 	if err != nil {
 		t.Fatal(err)

@@ -9,15 +9,20 @@ import (
 )
 
 const deviceColumns = `id, kind, venue, epoch, public_key, service, service_reason, journal, applied, lost_up_to,
-	boots, head, sample, heard_at, firmware, version`
+	boots, head, sample, heard_at, firmware, display, timed, timed_at, version`
 
 func scanDevice(row pgx.Row) (device.Device, error) {
 	var d device.Device
-	var journal []byte
-	var heard *time.Time
+	var journal, timed []byte
+	var heard, timedAt *time.Time
 	err := row.Scan(&d.ID, &d.Kind, &d.Venue, &d.Epoch, &d.PublicKey, &d.Service, &d.ServiceReason, &journal,
-		&d.Applied, &d.LostUpTo, &d.Boots, &d.Head, &d.Sample, &heard, &d.Firmware, &d.Version)
+		&d.Applied, &d.LostUpTo, &d.Boots, &d.Head, &d.Sample, &heard, &d.Firmware,
+		&d.Display, &timed, &timedAt, &d.Version)
 	copy(d.Journal[:], journal)
+	copy(d.Timed[:], timed)
+	if timedAt != nil {
+		d.TimedAt = *timedAt
+	}
 	if heard != nil {
 		d.HeardAt = *heard
 	}
@@ -30,15 +35,16 @@ func queueDevice(b *pgx.Batch, d device.Device) {
 		boots = []device.BootSeen{}
 	}
 	args := []any{d.ID, d.Version, d.Kind, d.Venue, d.Epoch, d.PublicKey, d.Service, d.ServiceReason, d.Journal[:],
-		d.Applied, d.LostUpTo, boots, d.Head, d.Sample, nilTime(d.HeardAt), d.Firmware}
+		d.Applied, d.LostUpTo, boots, d.Head, d.Sample, nilTime(d.HeardAt), d.Firmware, d.Display,
+		d.Timed[:], nilTime(d.TimedAt)}
 	if d.Version == 0 {
 		b.Queue(`INSERT INTO devices (id, version, kind, venue, epoch, public_key, service, service_reason, journal,
-			applied, lost_up_to, boots, head, sample, heard_at, firmware)
-			VALUES ($1, $2 + 1, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)`, args...)
+			applied, lost_up_to, boots, head, sample, heard_at, firmware, display, timed, timed_at)
+			VALUES ($1, $2 + 1, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19)`, args...)
 	} else {
 		b.Queue(replaced(`UPDATE devices SET version = $2 + 1, kind = $3, venue = $4, epoch = $5, public_key = $6,
 			service = $7, service_reason = $8, journal = $9, applied = $10, lost_up_to = $11, boots = $12, head = $13,
-			sample = $14, heard_at = $15, firmware = $16
+			sample = $14, heard_at = $15, firmware = $16, display = $17, timed = $18, timed_at = $19
 			WHERE id = $1 AND version = $2`, "device"), args...)
 	}
 	if d.Applied == 0 { // newly provisioned, or not heard yet: its key must be findable by epoch
@@ -48,14 +54,14 @@ func queueDevice(b *pgx.Batch, d device.Device) {
 }
 
 const outletColumns = `device, n, order_id, block, next_seq, last_seq, stated_known, stated_closed, stated_boot,
-	stated_uptime, opens, version`
+	stated_uptime, opens, meter, version`
 
 func scanOutlet(row pgx.Row) (device.Outlet, error) {
 	var o device.Outlet
 	var order *string
 	var boot []byte
 	err := row.Scan(&o.Device, &o.N, &order, &o.Block, &o.NextSeq, &o.LastSeq, &o.Stated.Known, &o.Stated.Closed, &boot,
-		&o.Stated.Uptime, &o.Opens, &o.Version)
+		&o.Stated.Uptime, &o.Opens, &o.Meter, &o.Version)
 	copy(o.Stated.Boot[:], boot)
 	if order != nil {
 		o.Order = *order
@@ -65,15 +71,15 @@ func scanOutlet(row pgx.Row) (device.Outlet, error) {
 
 func queueOutlet(b *pgx.Batch, o device.Outlet) {
 	args := []any{o.Device, o.N, o.Version, nilUUID(o.Order), o.Block, o.NextSeq, o.LastSeq, o.Stated.Known,
-		o.Stated.Closed, o.Stated.Boot[:], o.Stated.Uptime, o.Opens}
+		o.Stated.Closed, o.Stated.Boot[:], o.Stated.Uptime, o.Opens, o.Meter}
 	if o.Version == 0 {
 		b.Queue(`INSERT INTO outlets (device, n, version, order_id, block, next_seq, last_seq, stated_known,
-			stated_closed, stated_boot, stated_uptime, opens)
-			VALUES ($1, $2, $3 + 1, $4, $5, $6, $7, $8, $9, $10, $11, $12)`, args...)
+			stated_closed, stated_boot, stated_uptime, opens, meter)
+			VALUES ($1, $2, $3 + 1, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)`, args...)
 		return
 	}
 	b.Queue(replaced(`UPDATE outlets SET version = $3 + 1, order_id = $4, block = $5, next_seq = $6, last_seq = $7,
-		stated_known = $8, stated_closed = $9, stated_boot = $10, stated_uptime = $11, opens = $12
+		stated_known = $8, stated_closed = $9, stated_boot = $10, stated_uptime = $11, opens = $12, meter = $13
 		WHERE device = $1 AND n = $2 AND version = $3`, "outlet"), args...)
 }
 

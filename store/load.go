@@ -122,8 +122,7 @@ func queueLoadDevice(b *pgx.Batch, q order.Query, s *order.Snapshot) {
 			_, err := pgx.ForEachRow(rows, []any{&id, &fen}, func() error { s.DaySpent[id] = fen; return nil })
 			return err
 		})
-	b.Queue(`SELECT v.id, v.name, v.time_zone, v.open, v.lat, v.lng, v.start_radius, v.phone
-		FROM venues v JOIN devices d ON d.venue = v.id WHERE d.id = `+theDevice, id, ord).QueryRow(func(row pgx.Row) error {
+	b.Queue(`SELECT `+venueColumns+` FROM venues v JOIN devices d ON d.venue = v.id WHERE d.id = `+theDevice, id, ord).QueryRow(func(row pgx.Row) error {
 		v, err := scanVenue(row)
 		return optional(err, func() { s.Venue = &v })
 	})
@@ -162,6 +161,15 @@ func queueLoadRider(b *pgx.Batch, q order.Query, s *order.Snapshot) {
 		q.Rider).Query(collectAccounts(s))
 	b.Queue(`SELECT `+orderColumns+` FROM orders WHERE rider = $1 AND slot > 0`, q.Rider).
 		Query(collect(&s.Live, scanOrder))
+	b.Queue(`SELECT day, sum(CASE state WHEN 'settled' THEN charged + debt - refunded ELSE hold_fen END)::bigint
+		FROM orders WHERE rider = $1 AND class = 'printed' AND state <> 'voided' AND created_at > now() - interval '2 days'
+		GROUP BY day`, q.Rider).Query(func(rows pgx.Rows) error {
+		s.Spent = map[string]billing.Fen{}
+		var day string
+		var fen billing.Fen
+		_, err := pgx.ForEachRow(rows, []any{&day, &fen}, func() error { s.Spent[day] = fen; return nil })
+		return err
+	})
 }
 
 var _ order.Store = (*DB)(nil)

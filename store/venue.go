@@ -13,17 +13,19 @@ import (
 	"github.com/unlatch/unlatch/order"
 )
 
-const venueColumns = `id, name, time_zone, open, lat, lng, start_radius, phone`
+const venueColumns = `v.id, v.name, v.time_zone, v.open, v.lat, v.lng, v.start_radius, v.phone, v.kiosk_only,
+	EXISTS (SELECT FROM venue_stops x WHERE x.venue = v.id AND x.over_at IS NULL)`
 
 func scanVenue(row pgx.Row) (order.Venue, error) {
 	var v order.Venue
-	err := row.Scan(&v.ID, &v.Name, &v.TimeZone, &v.Open, &v.Lat, &v.Lng, &v.StartRadius, &v.Phone)
+	err := row.Scan(&v.ID, &v.Name, &v.TimeZone, &v.Open, &v.Lat, &v.Lng, &v.StartRadius, &v.Phone,
+		&v.KioskOnly, &v.Stopped)
 	return v, err
 }
 
 // Venues lists all venues by id.
 func (db *DB) Venues(ctx context.Context) ([]order.Venue, error) {
-	rows, err := db.pool.Query(ctx, `SELECT `+venueColumns+` FROM venues ORDER BY id`)
+	rows, err := db.pool.Query(ctx, `SELECT `+venueColumns+` FROM venues v ORDER BY v.id`)
 	if err != nil {
 		return nil, fmt.Errorf("list venues: %w", err)
 	}
@@ -37,12 +39,12 @@ func (db *DB) PutVenue(ctx context.Context, v order.Venue, a order.Audit) error 
 			order.ErrInvalid)
 	}
 	b := &pgx.Batch{}
-	b.Queue(`INSERT INTO venues (id, name, time_zone, open, lat, lng, start_radius, phone)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+	b.Queue(`INSERT INTO venues (id, name, time_zone, open, lat, lng, start_radius, phone, kiosk_only)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
 		ON CONFLICT (id) DO UPDATE SET name = $2, time_zone = $3, open = $4, lat = $5, lng = $6, start_radius = $7,
-			phone = $8`, v.ID, v.Name, v.TimeZone, v.Open, v.Lat, v.Lng, v.StartRadius, v.Phone)
-	if !v.Open {
-		// A start that loaded the venue while it was open is guarded by its outlet's
+			phone = $8, kiosk_only = $9`, v.ID, v.Name, v.TimeZone, v.Open, v.Lat, v.Lng, v.StartRadius, v.Phone, v.KioskOnly)
+	if !v.Open || v.KioskOnly {
+		// A start that loaded the venue while it was allowed is guarded by its outlet's
 		// version, and so fails and looks again. Locked in order, as Apply locks.
 		b.Queue(`UPDATE outlets o SET version = version + 1 FROM (SELECT device, n FROM outlets WHERE device IN
 			(SELECT id FROM devices WHERE venue = $1) ORDER BY device, n FOR UPDATE) x WHERE o.device = x.device AND o.n = x.n`, v.ID)
@@ -72,7 +74,7 @@ func (db *DB) TariffFor(ctx context.Context, venue string, kind device.Kind) (bi
 // number. Versions never change and never go.
 func (db *DB) AddTariff(ctx context.Context, r order.TariffRow, a order.Audit) (billing.Tariff, error) {
 	t := r.Tariff
-	if err := t.Check(); err != nil {
+	if err := order.CheckTariff(r.Kind, t); err != nil {
 		return t, err
 	}
 	tx, err := db.pool.Begin(ctx)

@@ -238,8 +238,9 @@ func (d *demo) prepare(ctx context.Context) error {
 			return err
 		}
 		if _, err := n.db.AddTariff(ctx, order.TariffRow{Venue: demoVenue, Kind: device.Lock, EffectiveAt: time.Now().Add(-time.Minute),
-			Tariff: billing.Tariff{ID: "campus-bike", Name: "Campus bike", UnlockFee: 100, BlockMS: 60_000, BlockFee: 50,
-				RideCap: 2000, DayCap: 4000, Rounding: billing.StartedBlocks}}, seedAudit("add_tariff", "tariff campus-bike")); err != nil {
+			Tariff: billing.Tariff{ID: "campus-bike", Name: "Campus bike", Rounding: billing.StartedBlocks,
+				TimeRule: &billing.TimeRule{UnlockFee: 100, BlockMS: 60_000, BlockFee: 50,
+					RideCap: 2000, DayCap: 4000}}}, seedAudit("add_tariff", "tariff campus-bike")); err != nil {
 			return err
 		}
 	}

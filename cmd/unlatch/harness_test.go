@@ -138,8 +138,8 @@ func (l testLog) Write(b []byte) (int, error) {
 }
 
 // testTariff: one yuan, then half a yuan a begun second, at most 20.
-var testTariff = billing.Tariff{ID: "test", Name: "test", UnlockFee: 100, BlockMS: 1000, BlockFee: 50, RideCap: 2000,
-	Rounding: billing.StartedBlocks}
+var testTariff = billing.Tariff{ID: "test", Name: "test", Rounding: billing.StartedBlocks,
+	TimeRule: &billing.TimeRule{UnlockFee: 100, BlockMS: 1000, BlockFee: 50, RideCap: 2000}}
 
 func (v *venue) seed(bikes []string, group *errgroup.Group) {
 	v.t.Helper()

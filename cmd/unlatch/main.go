@@ -12,22 +12,25 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 
 	_ "time/tzdata" // venues have time zones, and small machines have none
 
 	"github.com/alecthomas/kong"
+
+	"github.com/unlatch/unlatch/order"
 )
 
 // version is set when a release is built.
 var version = "development"
 
 type cli struct {
-	Demo    demoCmd          `cmd:"" help:"Try it: a campus of simulated bikes, a WeChat double and everything else in one process."`
+	Demo    demoCmd          `cmd:"" help:"Try it: a campus of simulated bikes and a petrol station, a WeChat double and everything else in one process."`
 	Serve   serveCmd         `cmd:"" help:"Run an installation."`
 	Devices devicesCmd       `cmd:"" help:"Make devices known and write their provisioning files."`
 	Codes   codesCmd         `cmd:"" help:"Mint codes and draw their symbols."`
-	Sim     simCmd           `cmd:"" help:"Run simulated locks from provisioning files against any broker."`
+	Sim     simCmd           `cmd:"" help:"Run simulated locks and pumps from provisioning files against any broker."`
 	Migrate migrateCmd       `cmd:"" help:"Bring the database's schema to this version."`
 	Audit   auditCmd         `cmd:"" help:"Check the promises about money and movement on a live database, read-only."`
 	Prove   proveCmd         `cmd:"" help:"Run schedules of bad luck through the real decision code and the simulated firmware."`
@@ -35,6 +38,15 @@ type cli struct {
 	OpenAPI openapiCmd       `cmd:"" name:"openapi" help:"Print the HTTP API's OpenAPI 3.1 document."`
 	Version kong.VersionFlag `env:"-" help:"Print the version and leave."`
 	Log     string           `default:"warn" enum:"debug,info,warn,error" env:"UNLATCH_LOG" help:"Least level of log lines: ${enum}."`
+}
+
+// kindNames lists the kinds of devices for flags.
+func kindNames() string {
+	var names []string
+	for _, k := range order.Kinds() {
+		names = append(names, string(k))
+	}
+	return strings.Join(names, ",")
 }
 
 func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
@@ -48,8 +60,8 @@ var errFound = errors.New("findings")
 func run(args []string, stdout, stderr io.Writer) int {
 	var c cli
 	parser, err := kong.New(&c, kong.Name("unlatch"),
-		kong.Description("A rider scans the code on a shared bike in WeChat; unlatch decides, commands the lock over MQTT, proves from its signed evidence what happened, and bills exactly that."),
-		kong.UsageOnError(), kong.Writers(stdout, stderr), kong.Vars{"version": version},
+		kong.Description("A rider scans the code on a shared bike or a petrol pump in WeChat; unlatch decides, commands the hardware over MQTT, proves from its signed evidence what happened, and bills exactly that."),
+		kong.UsageOnError(), kong.Writers(stdout, stderr), kong.Vars{"version": version, "kinds": kindNames()},
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true}), kong.DefaultEnvars("UNLATCH"))
 	if err != nil {
 		fmt.Fprintln(stderr, "unlatch:", err)

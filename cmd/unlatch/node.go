@@ -47,6 +47,7 @@ type nodeConfig struct {
 	TrustProxy  bool
 	Login       api.Login
 	Orders      order.Config
+	Codes       qr.Rotation // validity and length of the codes on screens
 	Limits      api.Limits
 	Log         *slog.Logger
 }
@@ -65,6 +66,7 @@ type node struct {
 	server   *bus.Server // nil with an outside NATS
 	link     *gateway.Link
 	ingest   *gateway.Ingest
+	seen     *gateway.LastSeen
 	dispatch *gateway.Dispatcher
 	release  func()                // of the claim on the embedded broker
 	trouble  atomic.Pointer[error] // why devices cannot log in to it now; nil: they can
@@ -268,7 +270,10 @@ func (n *node) startOrders(ctx context.Context, conn *bus.Conn) error {
 	c := n.c
 	signer, _ := c.Keys.signer()
 	sealer := gateway.Sealer{Signer: signer}
-	seen := &gateway.LastSeen{Store: conn}
+	seen := &gateway.LastSeen{Store: conn, Moved: func(id device.ID) {
+		_ = conn.Publish("unlatch.live."+string(id), nil) // who waits looks again within seconds
+	}}
+	n.seen = seen
 	n.group.Go(func() error { return seen.Run(ctx) })
 	var err error
 	if err = n.newLink(); err != nil {
@@ -279,7 +284,7 @@ func (n *node) startOrders(ctx context.Context, conn *bus.Conn) error {
 	}
 	kick := make(chan struct{}, 1)
 	n.orders, err = order.New(order.ServiceConfig{Store: n.db, Catalog: n.db, Due: n.db, Dispatcher: n.dispatch, LastKnown: seen,
-		Tickets: order.Tickets{Secret: c.Keys.derive("ticket")}, Log: c.Log,
+		Stops: n.db, Displays: displays{c.Keys.derive("display"), c.Codes}, Tickets: order.Tickets{Secret: c.Keys.derive("ticket")}, Log: c.Log,
 		Env: order.Env{Rand: rand.Reader, Sealer: sealer, Config: c.Orders},
 		Committed: func(order.Changes) {
 			select {
@@ -435,7 +440,8 @@ func (n *node) startHTTP(ctx context.Context, conn *bus.Conn) error {
 		return err
 	}
 	n.api, err = api.New(api.Config{Orders: n.orders, Store: n.db, Login: c.Login, Minter: n.minter, Domain: c.Domain, Scheme: c.CodeScheme,
-		Watcher: watcher{conn}, Battery: n.orders.LastKnown, Provision: n.provision, DisplayName: c.Operator, Limits: c.Limits,
+		Watcher: watcher{conn}, Battery: n.seen, Live: n.seen,
+		StopKey: c.Keys.derive("stop"), Provision: n.provision, DisplayName: c.Operator, Limits: c.Limits,
 		TrustProxy: c.TrustProxy, Log: c.Log,
 		Ready: map[string]func(context.Context) error{
 			"database": n.db.Ping,

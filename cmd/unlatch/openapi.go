@@ -15,7 +15,7 @@ type openapiCmd struct{}
 // Run prints the document that the code emits; api/openapi.json is a copy.
 func (openapiCmd) Run(out io.Writer) error {
 	// An API that answers nobody: the document needs no part of it.
-	a, err := api.New(api.Config{Orders: &order.Service{}, Store: &store.DB{}, Login: weChatLogin{}, Minter: &qr.Minter{},
+	a, err := api.New(api.Config{Orders: &order.Service{}, Store: &store.DB{}, Login: weChatLogin{}, Minter: &qr.Minter{}, StopKey: make([]byte, 16),
 		Domain: "q.example.cn", Provision: func(context.Context, api.ProvisionRequest) (any, error) { return nil, nil }})
 	if err != nil {
 		return err

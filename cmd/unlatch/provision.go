@@ -6,12 +6,16 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"time"
+
+	"github.com/google/uuid"
 
 	"github.com/unlatch/unlatch/api"
 	"github.com/unlatch/unlatch/bus"
 	"github.com/unlatch/unlatch/device"
 	sim "github.com/unlatch/unlatch/firmware-sim"
 	"github.com/unlatch/unlatch/order"
+	"github.com/unlatch/unlatch/qr"
 )
 
 // provision draws a device's key pair, makes the device known (or gives it its
@@ -26,12 +30,15 @@ func (n *node) provision(ctx context.Context, r api.ProvisionRequest) (any, erro
 		return nil, fmt.Errorf("draw device key: %w", err)
 	}
 	d, err := n.orders.Provision(ctx, order.Provision{Device: r.Device, Kind: r.Kind, Venue: r.Venue, Outlets: r.Outlets,
-		PublicKey: public, Staff: r.Staff})
+		Grades: r.Grades, Display: r.Display, PublicKey: public, Staff: r.Staff})
 	if err != nil {
 		return nil, err
 	}
 	file := sim.Provision{Device: string(d.ID), Kind: string(d.Kind), Epoch: d.Epoch, Key: private.Seed(),
 		MQTTPassword: n.logins.Password(d.ID, d.Epoch), Broker: n.broker()}
+	if err := n.provisionOutlets(ctx, d, r, &file); err != nil {
+		return nil, err
+	}
 	_, server := n.c.Keys.signer()
 	file.ServerKeys = [][]byte{server}
 	// The broker's list follows within seconds; an older epoch's login must not
@@ -40,6 +47,57 @@ func (n *node) provision(ctx context.Context, r api.ProvisionRequest) (any, erro
 		n.c.Log.Warn("list of logins not refreshed", "err", err)
 	}
 	return file, nil
+}
+
+// provisionOutlets writes what a device with nozzles or screens needs besides: the
+// grades, and per screen the address of its code and the secret behind it. The
+// number is that of the outlet's code, made now where it has none.
+func (n *node) provisionOutlets(ctx context.Context, d device.Device, r api.ProvisionRequest, file *sim.Provision) error {
+	if len(r.Grades) == 0 && !r.Display {
+		return nil
+	}
+	known, err := n.db.Codes(ctx, d.ID, 500)
+	if err != nil {
+		return err
+	}
+	for i := 1; i <= r.Outlets; i++ {
+		outlet := sim.ProvisionOutlet{Outlet: uint8(i), Nozzles: r.Grades[uint8(i)]}
+		if r.Display {
+			if outlet.Display, err = n.screen(ctx, d, uint8(i), known, r.Staff); err != nil {
+				return err
+			}
+		}
+		file.Outlets = append(file.Outlets, outlet)
+	}
+	if r.Display {
+		file.CodeSeconds, file.CodeLength = int64(n.c.Codes.Validity/time.Second), int64(n.c.Codes.Length)
+	}
+	return nil
+}
+
+func (n *node) screen(ctx context.Context, d device.Device, outlet uint8, known []order.Code, a order.Audit) (*sim.ProvisionDisplay, error) {
+	number := ""
+	for _, c := range known {
+		if c.Outlet == outlet && !c.Revoked && !c.Kiosk {
+			number = c.Number
+		}
+	}
+	if number == "" {
+		mint := a
+		id, err := uuid.NewV7()
+		if err != nil {
+			return nil, err
+		}
+		mint.ID, mint.Act, mint.Object, mint.At = id.String(), "code.mint", "device "+string(d.ID), time.Now()
+		if number, err = n.mint(ctx, d.ID, outlet, mint); err != nil {
+			return nil, fmt.Errorf("code for the screen of outlet %d: %w", outlet, err)
+		}
+	}
+	r, err := displays{n.c.Keys.derive("display"), n.c.Codes}.rotation(d.ID, outlet, d.Epoch)
+	if err != nil {
+		return nil, err
+	}
+	return &sim.ProvisionDisplay{URL: qr.URL(n.c.Domain, qr.Number(number)) + "-", Secret: r.Secret}, nil
 }
 
 // broker is the address that devices are told.

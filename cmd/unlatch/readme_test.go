@@ -302,7 +302,7 @@ var flag = regexp.MustCompile(`--([a-z-]+)`)
 func knownFlags(t *testing.T, text string) {
 	t.Helper()
 	var c cli
-	parser, err := kong.New(&c, kong.Vars{"version": version})
+	parser, err := kong.New(&c, kong.Vars{"version": version, "kinds": kindNames()})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -121,7 +121,7 @@ func TestEachBadRequestIsANamedProblemAndChangesNothing(t *testing.T) {
 		{"a stolen ticket", ada, "POST", "/v1/orders", "k3", ordering(stolen), 403, "ticket_foreign"},
 		{"an old ticket", ada, "POST", "/v1/orders", "k4", ordering(old), 410, "ticket_expired"},
 		{"no idempotency key", ada, "POST", "/v1/orders", "", ordering(twice), 400, "idempotency_key_missing"},
-		{"a preset for a lock", ada, "POST", "/v1/orders", "k5", `{"ticket":"` + twice + `","pay_with":"wallet","preset":100}`, 422, ""},
+		{"a preset for a lock", ada, "POST", "/v1/orders", "k5", `{"ticket":"` + twice + `","pay_with":"wallet","preset":{"grade":"92","amount_fen":100}}`, 422, "preset_not_taken"},
 		{"an unknown way to pay", ada, "POST", "/v1/orders", "k6", `{"ticket":"` + twice + `","pay_with":"gold"}`, 422, ""},
 		{"staff's way to pay", ada, "POST", "/v1/orders", "k7", `{"ticket":"` + twice + `","pay_with":"service"}`, 422, ""},
 		{"an unknown field", ada, "POST", "/v1/orders", "k8", `{"ticket":"` + twice + `","pay_with":"wallet","price":1}`, 400, "bad_request"},

@@ -261,13 +261,13 @@ func TestDieAfterCommit(t *testing.T) {
 	}
 	signer, _ := k.signer()
 	tickets := order.Tickets{Secret: k.derive("ticket")}
-	s, err := order.New(order.ServiceConfig{Store: db, Catalog: db, Due: db, Dispatcher: dying{}, Tickets: tickets,
+	s, err := order.New(order.ServiceConfig{Store: db, Catalog: db, Due: db, Stops: db, Dispatcher: dying{}, Tickets: tickets,
 		Env: order.Env{Rand: rand.Reader, Sealer: gateway.Sealer{Signer: signer}}})
 	if err != nil {
 		t.Fatal(err)
 	}
 	rider := os.Getenv("UNLATCH_DIE_RIDER")
-	scanned, err := s.Scan(ctx, rider, os.Getenv("UNLATCH_DIE_CODE"))
+	scanned, err := s.Scan(ctx, rider, os.Getenv("UNLATCH_DIE_CODE"), "")
 	if err != nil {
 		t.Fatal(err)
 	}

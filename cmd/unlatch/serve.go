@@ -15,8 +15,10 @@ import (
 	"time"
 
 	"github.com/unlatch/unlatch/api"
+	"github.com/unlatch/unlatch/billing"
 	"github.com/unlatch/unlatch/billing/wechat"
 	"github.com/unlatch/unlatch/order"
+	"github.com/unlatch/unlatch/qr"
 	"github.com/unlatch/unlatch/store"
 )
 
@@ -37,6 +39,10 @@ type serveCmd struct {
 	TLSCert     string `name:"tls-cert" type:"existingfile" env:"UNLATCH_TLS_CERT" help:"Certificate chain for HTTP, MQTT and NATS."`
 	TLSKey      string `name:"tls-key" type:"existingfile" env:"UNLATCH_TLS_KEY" help:"Its private key."`
 	BehindProxy bool   `env:"UNLATCH_BEHIND_PROXY" help:"A proxy in front ends TLS and sets X-Forwarded-For."`
+
+	CodeValidity time.Duration `default:"60s" env:"UNLATCH_CODE_VALIDITY" help:"How long a device's screen shows one code, 6s to 1h. Screens learn it when they are provisioned."`
+	CodeLength   int           `default:"8" env:"UNLATCH_CODE_LENGTH" help:"Characters of that code, 6 to 32."`
+	PrintedCap   int64         `default:"50000" env:"UNLATCH_PRINTED_CAP" help:"Fen that a rider may spend per day on printed codes; -1 for no limit. Codes on a screen have none."`
 
 	WeChatAppID  string `name:"wechat-app-id" env:"UNLATCH_WECHAT_APP_ID" help:"The mini-program's app id."`
 	WeChatSecret string `name:"wechat-secret" env:"UNLATCH_WECHAT_SECRET" help:"The mini-program's secret."`
@@ -88,7 +94,9 @@ func (s serveCmd) serve(ctx context.Context, c nodeConfig, db opened, out io.Wri
 // prepare checks everything that can be wrong before anything listens.
 func (s serveCmd) prepare(ctx context.Context, log *slog.Logger) (nodeConfig, opened, error) {
 	c := nodeConfig{HTTP: s.HTTP, Metrics: s.Metrics, MQTT: s.MQTT, NATS: s.NATS, NATSURL: s.NATSURL, MQTTURL: s.MQTTURL,
-		PublicMQTT: s.PublicMQTT, Domain: s.Domain, Operator: s.Operator, TrustProxy: s.BehindProxy, Log: log, StoreDir: s.Data}
+		PublicMQTT: s.PublicMQTT, Domain: s.Domain, Operator: s.Operator, TrustProxy: s.BehindProxy, Log: log, StoreDir: s.Data,
+		Codes:  qr.Rotation{Validity: s.CodeValidity, Length: s.CodeLength},
+		Orders: order.Config{PrintedCap: billing.Fen(s.PrintedCap)}}
 	fail := func(err error) (nodeConfig, opened, error) { return c, opened{}, err }
 	switch {
 	case s.Data == "" && (s.DatabaseURL == "" || s.SigningKey == ""):
@@ -99,6 +107,8 @@ func (s serveCmd) prepare(ctx context.Context, log *slog.Logger) (nodeConfig, op
 		return fail(errors.New("give --domain, the host name that printed codes carry; it can never change for codes in the field"))
 	case s.WeChatAppID == "" || s.WeChatSecret == "":
 		return fail(errors.New("give --wechat-app-id and --wechat-secret from the mini-program's console; to try without WeChat run: unlatch demo"))
+	case s.PrintedCap == 0 || s.PrintedCap < -1:
+		return fail(errors.New("--printed-cap is an amount in fen above zero, or -1 for no limit"))
 	case (s.TLSCert == "") != (s.TLSKey == ""):
 		return fail(errors.New("--tls-cert and --tls-key go together"))
 	}
@@ -114,6 +124,9 @@ func (s serveCmd) prepare(ctx context.Context, log *slog.Logger) (nodeConfig, op
 				return fail(fmt.Errorf("%s can be reached from outside: give --tls-cert and --tls-key, or --behind-proxy when a proxy ends TLS", a))
 			}
 		}
+	}
+	if err := (displays{make([]byte, 32), c.Codes}).check(); err != nil {
+		return fail(fmt.Errorf("--code-validity, --code-length: %w", err))
 	}
 	if err := checkDomain(s.Domain); err != nil {
 		return fail(err)

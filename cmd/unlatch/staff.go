@@ -9,7 +9,10 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strconv"
+	"strings"
 
+	"github.com/unlatch/unlatch/api"
 	"github.com/unlatch/unlatch/device"
 )
 
@@ -34,6 +37,9 @@ type provisionCmd struct {
 	staffAPI `embed:""`
 	IDs      []string `arg:"" name:"id" help:"Device ids: 1 to 24 letters, digits, '_' or '-'."`
 	Venue    string   `required:"" help:"The venue where they stand."`
+	Kind     string   `default:"lock" enum:"${kinds}" help:"What they are: ${enum}."`
+	Side     []string `sep:"none" placeholder:"1=92,2=95" help:"A pump's side: its nozzles and their grades. Give it once per side."`
+	Display  bool     `help:"They have a screen that shows rotating codes."`
 	Out      string   `default:"." type:"path" help:"Folder for the files, one per device: {id}.json."`
 }
 
@@ -51,6 +57,10 @@ func (p provisionCmd) Run(ctx context.Context, out io.Writer) error {
 	if err := os.MkdirAll(p.Out, 0o700); err != nil {
 		return err
 	}
+	sides, err := parseSides(p.Side)
+	if err != nil {
+		return err
+	}
 	bar := progress(len(p.IDs), "provisioning")
 	for _, id := range p.IDs {
 		if err := device.ID(id).Check(); err != nil {
@@ -65,7 +75,7 @@ func (p provisionCmd) Run(ctx context.Context, out io.Writer) error {
 			Devices []struct{ File json.RawMessage }
 		}
 		err = c.do(ctx, http.MethodPost, "/v1/operator/devices", "", map[string]any{"reason": "provisioned from the command line",
-			"devices": []map[string]any{{"id": id, "kind": device.Lock, "venue": p.Venue}}}, &answer)
+			"devices": []api.NewDevice{{ID: id, Kind: api.Kind(p.Kind), Venue: p.Venue, Sides: sides, Display: p.Display}}}, &answer)
 		if err == nil && (len(answer.Devices) != 1 || len(answer.Devices[0].File) == 0) {
 			err = errors.New("the installation answered without a provisioning file")
 		}
@@ -81,6 +91,24 @@ func (p provisionCmd) Run(ctx context.Context, out io.Writer) error {
 	return nil
 }
 
+// parseSides reads "1=92,2=95": nozzle 1 has grade 92, nozzle 2 grade 95.
+func parseSides(texts []string) ([]api.Side, error) {
+	var sides []api.Side
+	for _, text := range texts {
+		var side api.Side
+		for part := range strings.SplitSeq(text, ",") {
+			number, grade, ok := strings.Cut(strings.TrimSpace(part), "=")
+			n, err := strconv.Atoi(number)
+			if !ok || err != nil || n < 1 || n > 255 || grade == "" {
+				return nil, fmt.Errorf("--side %q: write nozzle=grade, such as 1=92,2=95", text)
+			}
+			side.Nozzles = append(side.Nozzles, api.SideNozzle{N: n, Grade: grade})
+		}
+		sides = append(sides, side)
+	}
+	return sides, nil
+}
+
 type codesCmd struct {
 	Mint mintCmd `cmd:"" help:"Mint a code for each device and write its symbol."`
 }
@@ -89,6 +117,7 @@ type mintCmd struct {
 	staffAPI `embed:""`
 	Devices  []string `arg:"" name:"device" help:"Device ids."`
 	Outlet   uint8    `default:"1" help:"The outlet that the code names."`
+	Kiosk    bool     `help:"The code will hang at the kiosk, not at the device."`
 	Out      string   `default:"." type:"path" help:"Folder for the symbols."`
 	Format   string   `default:"svg" enum:"svg,png" help:"Format of the symbols: ${enum}."`
 }
@@ -104,7 +133,7 @@ func (m mintCmd) Run(ctx context.Context, out io.Writer) error {
 	}
 	for _, id := range m.Devices {
 		var code struct{ Number, Printed, URL string }
-		if err := c.do(ctx, http.MethodPost, "/v1/operator/codes", "", map[string]any{"device": id, "outlet": m.Outlet}, &code); err != nil {
+		if err := c.do(ctx, http.MethodPost, "/v1/operator/codes", "", map[string]any{"device": id, "outlet": m.Outlet, "kiosk": m.Kiosk}, &code); err != nil {
 			return err
 		}
 		symbol, err := c.bytes(ctx, "/v1/operator/codes/"+code.Number+"/symbol."+m.Format)

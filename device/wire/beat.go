@@ -39,7 +39,8 @@ type OutletBeat struct {
 	Outlet uint8 `cbor:"0,keyasint,omitempty"`
 	// LastSeq is the highest seq burned. Absent is 0: none ever.
 	LastSeq uint64 `cbor:"1,keyasint,omitempty"`
-	// Closed says that the lock's bolt is seen shut. Absent is false: open, or not a lock.
+	// Closed says that the outlet is in its safe state; see Evidence.Closed.
+	// Absent is false: it is not, or not known to be.
 	Closed bool `cbor:"2,keyasint,omitempty"`
 	// Counters are the outlet's. Absent: all are 0.
 	Counters Counters `cbor:"3,keyasint,omitzero"`

@@ -68,6 +68,7 @@ func TestCDDLAndCodeNumberTheSameWords(t *testing.T) {
 		"command-kind":  func(n int) string { return CommandKind(n).String() },
 		"evidence-kind": func(n int) string { return EvidenceKind(n).String() },
 		"reason":        func(n int) string { return Reason(n).String() },
+		"meter-state":   func(n int) string { return MeterState(n).String() },
 	}
 	found := map[string]int{}
 	for _, g := range group.FindAllStringSubmatch(string(source), -1) {
@@ -86,7 +87,7 @@ func TestCDDLAndCodeNumberTheSameWords(t *testing.T) {
 			found[g[1]]++
 		}
 	}
-	want := map[string]int{"command-kind": len(commandKinds) - 1, "evidence-kind": len(evidenceKinds) - 1, "reason": len(reasons)}
+	want := map[string]int{"command-kind": len(commandKinds) - 1, "evidence-kind": len(evidenceKinds) - 1, "reason": len(reasons), "meter-state": len(meterStates) - 1}
 	if !reflect.DeepEqual(found, want) {
 		t.Errorf("unlatch.cddl numbers %v words, the code %v", found, want)
 	}

@@ -89,18 +89,31 @@ const (
 	// ParamLowBatteryPercent is the charge below which starts are rejected, in
 	// percent; default 10, range 0 to 50.
 	ParamLowBatteryPercent Param = 3
+	// ParamCodeSeconds is how long a displayed code stands, in s; default 60,
+	// range 6 to 3600. A device without a display ignores it.
+	ParamCodeSeconds Param = 4
+	// ParamCodeLength is the length of the rotating part of a displayed code, in
+	// characters; default 8, range 6 to 32. A device without a display ignores it.
+	ParamCodeLength Param = 5
 )
 
 // ConfigArgs are what a config changes. What is absent stays as it is.
 type ConfigArgs struct {
 	// Params are parameters to set, at most 32. One out of its range is ignored.
 	Params map[Param]int64 `cbor:"0,keyasint,omitempty"`
-	// WallMillis is the server's wall time, Unix ms, for display and logs: no
-	// rule depends on it. Absent is 0: not told.
+	// WallMillis is the wall time, Unix ms, that it was when the uptime of the run
+	// WallBoot was WallUptime: delay on the way spoils nothing. A device in another
+	// run ignores it. For display, its codes included, and logs: nothing that moves
+	// or bills depends on it. Absent is 0: not told.
 	WallMillis int64 `cbor:"1,keyasint,omitempty"`
 	// SecondKey is a server key to accept besides the one that signed this very
 	// command; every other is dropped. nil: keys stay.
 	SecondKey *ServerKey `cbor:"2,keyasint,omitempty"`
+	// WallBoot goes with WallMillis: both or neither.
+	WallBoot Boot `cbor:"3,keyasint,omitzero"`
+	// WallUptime is in ms, at most 2^53, only with WallBoot. Absent is 0: at the
+	// very start of that run.
+	WallUptime uint64 `cbor:"4,keyasint,omitempty"`
 }
 
 // ServerKey is a public key that a device accepts commands from.
@@ -233,6 +246,9 @@ func (a *StartArgs) check() error {
 func (a *ConfigArgs) check() error {
 	if len(a.Params) > 32 || a.WallMillis < 0 {
 		return malformed("config has %d parameters and wall time %d", len(a.Params), a.WallMillis)
+	}
+	if (a.WallMillis != 0) == a.WallBoot.IsZero() || a.WallUptime > maxUptime || a.WallUptime != 0 && a.WallMillis == 0 {
+		return malformed("config: wall time %d of boot %s at uptime %d", a.WallMillis, a.WallBoot, a.WallUptime)
 	}
 	if k := a.SecondKey; k != nil {
 		if len(k.Public) != ed25519.PublicKeySize || string(k.ID) != string(KeyID(k.Public)) {

@@ -12,8 +12,8 @@ const (
 	EvidenceRejected                            // refused, nothing moved
 	EvidenceFailed                              // tried, did not open, driven back to safe
 	EvidenceEnded                               // the use is over
-	EvidenceInterrupted                         // pump: power was lost in mid-flow
-	EvidenceAlarm                               // tamper, forced opening
+	EvidenceInterrupted                         // pump: power was lost while armed or in use
+	EvidenceAlarm                               // tamper, forced opening, a shut-down and its end
 )
 
 var evidenceKinds = [...]string{"unknown", "boot", "executed", "rejected", "failed", "ended", "interrupted", "alarm"}
@@ -46,28 +46,34 @@ const (
 	ReasonJournalFull Reason = 5 // fewer than 8 free places for evidence
 	ReasonPower       Reason = 6 // power was lost between burning the seq and moving
 	ReasonUnsupported Reason = 7 // arguments, or a kind, that this device has no hardware for
+	ReasonShutDown    Reason = 8 // shut down until a hand at the device releases it
 
 	// failed
 	ReasonJam Reason = 16 // the bolt did not reach its end
 
 	// ended
 	ReasonClosedByHand Reason = 32 // the rider shut the lock
-	ReasonStopped      Reason = 33 // a stop command
+	ReasonStopped      Reason = 33 // a stop command, a stop button, the shut-down of the device
 	ReasonNozzleBack   Reason = 34 // the nozzle was hung up
 	ReasonLimit        Reason = 35 // max_ml or max_fen was reached
 	ReasonNotLifted    Reason = 36 // no nozzle was lifted within arm_ms
+	ReasonBroken       Reason = 37 // the device found a fault of its own
 
 	// alarm
-	ReasonTamper     Reason = 48 // the housing was opened, or the device moved while locked
-	ReasonForcedOpen Reason = 49 // the bolt opened and no command had asked for it
+	ReasonTamper        Reason = 48 // the housing was opened, or the device moved while locked
+	ReasonForcedOpen    Reason = 49 // the bolt opened and no command had asked for it
+	ReasonEmergencyStop Reason = 50 // a hand pressed the emergency stop: the device is shut down
+	ReasonGas           Reason = 51 // a gas or leak detector: the device is shut down
+	ReasonReleased      Reason = 52 // a hand at the device ended its shut-down, or one that staff ordered
 )
 
 var reasons = map[Reason]string{
 	ReasonNone: "none", ReasonBusy: "busy", ReasonLowBattery: "low_battery", ReasonExpired: "expired",
 	ReasonNotWorking: "not_working", ReasonJournalFull: "journal_full", ReasonPower: "power",
-	ReasonUnsupported: "unsupported", ReasonJam: "jam", ReasonClosedByHand: "closed_by_hand",
-	ReasonStopped: "stopped", ReasonNozzleBack: "nozzle_back", ReasonLimit: "limit",
-	ReasonNotLifted: "not_lifted", ReasonTamper: "tamper", ReasonForcedOpen: "forced_open",
+	ReasonUnsupported: "unsupported", ReasonShutDown: "shut_down", ReasonJam: "jam",
+	ReasonClosedByHand: "closed_by_hand", ReasonStopped: "stopped", ReasonNozzleBack: "nozzle_back",
+	ReasonLimit: "limit", ReasonNotLifted: "not_lifted", ReasonBroken: "broken", ReasonTamper: "tamper",
+	ReasonForcedOpen: "forced_open", ReasonEmergencyStop: "emergency_stop", ReasonGas: "gas", ReasonReleased: "released",
 }
 
 // String is the reason's word in docs/protocol.md, "reason 99" for an unknown one.
@@ -127,7 +133,8 @@ type Evidence struct {
 	// CommandSeq is the seq of the command that this is about: in executed,
 	// rejected and failed the one that it answers, never absent; in ended and
 	// interrupted, and in a boot while a use goes on or is found over, the start
-	// that began the use. Never in an alarm. Absent is 0: no command.
+	// that began the use. Never in an alarm, nor in a pump's boot: no use of a
+	// pump outlives its run. Absent is 0: no command.
 	CommandSeq uint64 `cbor:"3,keyasint,omitempty"`
 	// CommandID goes with CommandSeq: both or neither.
 	CommandID ID `cbor:"4,keyasint,omitzero"`
@@ -146,7 +153,10 @@ type Evidence struct {
 	Seq uint64 `cbor:"15,keyasint"`
 	// LastSeq is the highest seq burned on Outlet. Absent is 0: none ever.
 	LastSeq uint64 `cbor:"16,keyasint,omitempty"`
-	// Closed says that the lock's bolt is seen shut. Absent is false: open, or not a lock.
+	// Closed says that Outlet is in its safe state: a lock's bolt is seen shut; a
+	// pump's valve is shut and no start is in force on that side, neither armed
+	// nor in use. A device of any kind states it in every piece and every beat.
+	// Absent is false: it is not, or not known to be.
 	Closed bool `cbor:"17,keyasint,omitempty"`
 	// Counters are those of Outlet. Absent: all are 0.
 	Counters Counters `cbor:"18,keyasint,omitzero"`

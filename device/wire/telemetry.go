@@ -1,6 +1,9 @@
 package wire
 
-import "fmt"
+import (
+	"fmt"
+	"strconv"
+)
 
 // Telemetry is unsigned, droppable state for display. Nothing is billed from it
 // and no order moves on it.
@@ -12,7 +15,9 @@ type Telemetry struct {
 	Battery *uint8 `cbor:"2,keyasint,omitempty"`
 	// Position is nil where there is no fix.
 	Position *Position `cbor:"3,keyasint,omitempty"`
-	// Meters are the live displays of pumps that are flowing, at most 8. Absent: none is.
+	// Meters are the live displays of a pump's outlets, at most 8: each outlet that
+	// is not idle or stopped being what the last telemetry said. Absent: all are
+	// idle, or the device is no pump.
 	Meters []Meter `cbor:"4,keyasint,omitempty"`
 }
 
@@ -32,6 +37,35 @@ type Meter struct {
 	Millilitres int64 `cbor:"1,keyasint,omitempty"`
 	// Fen shown so far, at least 0. Absent is 0.
 	Fen int64 `cbor:"2,keyasint,omitempty"`
+	// State is what the outlet does. Absent is 0: not told.
+	State MeterState `cbor:"3,keyasint,omitempty"`
+}
+
+// MeterState is what an outlet of a pump does, in the words of the IFSF. A number
+// that a reader does not know is kept, not refused.
+type MeterState uint8
+
+// The states of version 1; 0 is not told. Being offline is none of them.
+const (
+	MeterClosed     MeterState = iota + 1 // shut down until a hand releases it
+	MeterIdle                             // nozzles hung up, no start in force
+	MeterCalling                          // a nozzle is up, no start in force
+	MeterAuthorised                       // armed, no allowed nozzle lifted yet
+	MeterStarted                          // an allowed nozzle is up, no fuel drawn yet
+	MeterFuelling                         // fuel flows
+	MeterSuspended                        // fuel flowed, the hand pauses
+	MeterComplete                         // the use is over, its nozzle not back yet
+	MeterFault                            // not working
+)
+
+var meterStates = [...]string{"unknown", "closed", "idle", "calling", "authorised", "started", "fuelling", "suspended", "complete", "fault"}
+
+// String is the state's word in docs/protocol.md, "state 99" for an unknown one.
+func (s MeterState) String() string {
+	if s == 0 || int(s) >= len(meterStates) {
+		return "state " + strconv.Itoa(int(s))
+	}
+	return meterStates[s]
 }
 
 // telemetryMessage is what is sent, plain.

@@ -9,6 +9,7 @@ import (
 	"flag"
 	"os"
 	"reflect"
+	"strings"
 	"testing"
 
 	"github.com/fxamacker/cbor/v2"
@@ -147,8 +148,10 @@ var goodMessages = []struct {
 	{"stop of whatever runs", Command{Epoch: 1, Outlet: 1, Seq: 46, ID: vCommandID, Kind: KindStop}},
 	{"config", Command{Epoch: 1, Outlet: 1, Seq: 47, ID: vCommandID, Kind: KindConfig, Config: &ConfigArgs{
 		Params:     map[Param]int64{ParamBeatSeconds: 120, ParamLowBatteryPercent: 15},
-		WallMillis: 1_795_000_000_000,
-		SecondKey:  &ServerKey{ID: KeyID(secondKey.Public().(ed25519.PublicKey)), Public: secondKey.Public().(ed25519.PublicKey)}}}},
+		WallMillis: 1_795_000_000_000, WallBoot: vBoot, WallUptime: 239_000,
+		SecondKey: &ServerKey{ID: KeyID(secondKey.Public().(ed25519.PublicKey)), Public: secondKey.Public().(ed25519.PublicKey)}}}},
+	{"config of a device with a display, at the start of its run", Command{Epoch: 3, Outlet: 1, Seq: 70_002, ID: vCommandID, Kind: KindConfig, Config: &ConfigArgs{
+		Params: map[Param]int64{ParamCodeSeconds: 30, ParamCodeLength: 10}, WallMillis: 1_795_000_000_000, WallBoot: vBoot}}},
 	{"config of nothing", Command{Epoch: 1, Outlet: 1, Seq: 48, ID: vCommandID, Kind: KindConfig, Config: &ConfigArgs{}}},
 	{"ack", Command{Epoch: 1, Outlet: 1, Kind: KindAck, Ack: &AckArgs{Journal: vJournal, N: 17}}},
 	{"ack of nothing", Command{Epoch: 1, Outlet: 1, Kind: KindAck, Ack: &AckArgs{Journal: vJournal}}},
@@ -167,11 +170,25 @@ var goodMessages = []struct {
 		Journal: vJournal, Seq: 12, LastSeq: 43, Counters: Counters{Opens: 8}}},
 	{"ended, closed by hand", Evidence{Epoch: 1, Outlet: 1, CommandSeq: 42, CommandID: vCommandID, Order: vOrder, Boot: vBoot, Kind: EvidenceEnded, Uptime: 4_800_000,
 		Journal: vJournal, Seq: 12, LastSeq: 42, Closed: true, Counters: Counters{Opens: 8}, Reason: ReasonClosedByHand}},
+	{"executed, pump armed", Evidence{Epoch: 3, Outlet: 2, CommandSeq: 70_000, CommandID: vCommandID, Order: vOrder, Boot: vBoot, Kind: EvidenceExecuted, Uptime: 89_990_000,
+		Journal: vJournal, Seq: 4_099, LastSeq: 70_000, Counters: Counters{Totaliser: map[uint8]uint64{1: 999_968_760, 2: 20_000}}}},
+	{"rejected, pump shut down", Evidence{Epoch: 3, Outlet: 2, CommandSeq: 70_000, CommandID: vCommandID, Order: vOrder, Boot: vBoot, Kind: EvidenceRejected, Uptime: 89_990_000,
+		Journal: vJournal, Seq: 4_099, LastSeq: 70_000, Closed: true, Counters: Counters{Totaliser: map[uint8]uint64{1: 999_968_760, 2: 20_000}}, Reason: ReasonShutDown}},
 	{"ended, pump stopped", Evidence{Epoch: 3, Outlet: 2, CommandSeq: 70_000, CommandID: vCommandID, Order: vOrder, Boot: vBoot, Kind: EvidenceEnded, Uptime: 91_000_000,
-		Journal: vJournal, Seq: 4_100, LastSeq: 70_001, Counters: Counters{Totaliser: map[uint8]uint64{1: 1_000_000_000, 2: 20_000}},
+		Journal: vJournal, Seq: 4_100, LastSeq: 70_001, Closed: true, Counters: Counters{Totaliser: map[uint8]uint64{1: 1_000_000_000, 2: 20_000}},
 		Reason: ReasonStopped, Millilitres: 31_240, Fen: 24_523}},
 	{"interrupted", Evidence{Epoch: 3, Outlet: 2, CommandSeq: 70_000, CommandID: vCommandID, Order: vOrder, Boot: vBoot, Kind: EvidenceInterrupted, Uptime: 900,
-		Journal: vJournal, Seq: 4_101, LastSeq: 70_001, Counters: Counters{Totaliser: map[uint8]uint64{1: 1_000_010_000}}, Millilitres: 10_000, Fen: 7_850}},
+		Journal: vJournal, Seq: 4_101, LastSeq: 70_001, Closed: true, Counters: Counters{Totaliser: map[uint8]uint64{1: 1_000_010_000}},
+		Reason: ReasonPower, Millilitres: 10_000, Fen: 7_850}},
+	{"ended, no nozzle lifted", Evidence{Epoch: 3, Outlet: 1, CommandSeq: 7, CommandID: vCommandID, Order: vOrder, Boot: vBoot, Kind: EvidenceEnded, Uptime: 91_000_000,
+		Journal: vJournal, Seq: 4_102, LastSeq: 7, Closed: true, Counters: Counters{Totaliser: map[uint8]uint64{1: 0, 2: 5}}, Reason: ReasonNotLifted}},
+	{"ended by a fault of the pump", Evidence{Epoch: 3, Outlet: 1, CommandSeq: 8, CommandID: vCommandID, Order: vOrder, Boot: vBoot, Kind: EvidenceEnded, Uptime: 91_500_000,
+		Journal: vJournal, Seq: 4_103, LastSeq: 8, Closed: true, Counters: Counters{Totaliser: map[uint8]uint64{1: 1_234, 2: 5}}, Reason: ReasonBroken,
+		Millilitres: 1_234, Fen: 969}},
+	{"emergency stop", Evidence{Epoch: 3, Outlet: 1, Boot: vBoot, Kind: EvidenceAlarm, Uptime: 92_000_000,
+		Journal: vJournal, Seq: 4_104, LastSeq: 8, Closed: true, Counters: Counters{Totaliser: map[uint8]uint64{1: 1_234, 2: 5}}, Reason: ReasonEmergencyStop}},
+	{"released", Evidence{Epoch: 3, Outlet: 1, Boot: vBoot, Kind: EvidenceAlarm, Uptime: 93_000_000,
+		Journal: vJournal, Seq: 4_105, LastSeq: 8, Closed: true, Counters: Counters{Totaliser: map[uint8]uint64{1: 1_234, 2: 5}}, Reason: ReasonReleased}},
 	{"alarm", Evidence{Epoch: 1, Outlet: 1, Boot: vBoot, Kind: EvidenceAlarm, Uptime: 9_000_000,
 		Journal: vJournal, Seq: 13, LastSeq: 42, Counters: Counters{Opens: 9}, Reason: ReasonForcedOpen}},
 	{"beat of a lock", Beat{Epoch: 1, Boot: vBoot, Uptime: 240_000, Journal: vJournal, Outlets: []OutletBeat{{Outlet: 1, LastSeq: 42, Closed: true, Counters: Counters{Opens: 8}}},
@@ -179,9 +196,10 @@ var goodMessages = []struct {
 	{"beat of a lock that never journalled", Beat{Boot: vBoot, Journal: vJournal, Outlets: []OutletBeat{{Outlet: 1}}}},
 	{"beat of a lock that keeps nothing", Beat{Epoch: 1, Boot: vBoot, Uptime: 1, Journal: vJournal, Outlets: []OutletBeat{{Outlet: 1, LastSeq: 42}}, Lowest: 13, Highest: 12}},
 	{"beat of a dispenser", Beat{Epoch: 3, Boot: vBoot, Uptime: 5_000, Journal: vJournal, Lowest: 3_800, Highest: 4_101, Firmware: "pump 2.4", Wire: 1,
-		Outlets: []OutletBeat{{Outlet: 1, LastSeq: 9, Counters: Counters{Totaliser: map[uint8]uint64{1: 5}}}, {Outlet: 2, LastSeq: 70_001}}}},
+		Outlets: []OutletBeat{{Outlet: 1, LastSeq: 9, Closed: true, Counters: Counters{Totaliser: map[uint8]uint64{1: 5}}}, {Outlet: 2, LastSeq: 70_001}}}},
 	{"telemetry of a lock", Telemetry{Uptime: 240_500, Battery: &vPercent, Position: &Position{Lat: 31_230_416, Lng: 121_473_701}}},
-	{"telemetry of a pump", Telemetry{Uptime: 240_500, Meters: []Meter{{Outlet: 1, Millilitres: 12_340, Fen: 9_686}, {Outlet: 2}}}},
+	{"telemetry of a pump", Telemetry{Uptime: 240_500, Meters: []Meter{{Outlet: 1, Millilitres: 12_340, Fen: 9_687, State: MeterFuelling}, {Outlet: 2, State: MeterIdle}}}},
+	{"telemetry that tells no state", Telemetry{Uptime: 240_500, Meters: []Meter{{Outlet: 1}}}},
 	{"telemetry of nothing", Telemetry{}},
 	{"birth", Presence{Online: true, Boot: vBoot}},
 	{"will", Presence{Boot: vBoot}},
@@ -246,6 +264,8 @@ func buildBad(t *testing.T) []vector {
 	}
 	const id = "50" + "019aa000000070008000000000000001"
 	const probe = "a5" + "0001" + "0101" + "0301" + "04" + id // kind, 5, is to follow
+	const config = "a6" + "0001" + "0101" + "0301" + "04" + id + "0505" + "0a"
+	const wall = "1b000001a1ee565e00"
 	const uplink = "a6" + "0001" + "0101" + "0748b001020304050607" + "0c"
 	out := []vector{}
 	for _, b := range []struct {
@@ -270,6 +290,11 @@ func buildBad(t *testing.T) []vector {
 		{"probe without an id", "command", signed(server, "a4"+"0001"+"0101"+"0301"+"0503")},
 		{"start without a boot id", "command", signed(server, probe+"0501")},
 		{"config without its arguments", "command", signed(server, probe+"0505")},
+		{"wall time of no boot", "command", signed(server, config+"a1"+"01"+wall)},
+		{"boot without its wall time", "command", signed(server, config+"a1"+"0348b001020304050607")},
+		{"wall uptime without a boot", "command", signed(server, config+"a1"+"0401")},
+		{"wall time before 1970", "command", signed(server, config+"a2"+"0120"+"0348b001020304050607")},
+		{"wall uptime above 2^53", "command", signed(server, config+"a3"+"01"+wall+"0348b001020304050607"+"041b0020000000000001")},
 		{"key 3 twice", "command", signed(server, "a6"+"0001"+"0101"+"0301"+"0301"+"04"+id+"0503")},
 		{"map of indefinite length", "command", signed(server, "bf"+"0001"+"0101"+"0301"+"04"+id+"0503"+"ff")},
 		{"byte behind the map", "command", signed(server, probe+"0503"+"00")},
@@ -286,6 +311,9 @@ func buildBad(t *testing.T) []vector {
 		{"beat without outlets", "uplink", signed(device, "a5"+uplink[2:]+"00"+"0e487001020304050607")},
 		{"uplink of 1025 bytes", "uplink", make([]byte, MaxUplink+1)},
 		{"battery at 101 percent", "telemetry", must(hex.DecodeString("a200010218" + "65"))},
+		{"telemetry of nine meters", "telemetry", must(hex.DecodeString("a2000104" + "89" + strings.Repeat("a10302", 9)))},
+		{"meter with less than nothing", "telemetry", must(hex.DecodeString("a2000104" + "81" + "a2" + "0120" + "0306"))},
+		{"meter in state 256", "telemetry", must(hex.DecodeString("a2000104" + "81" + "a1" + "03190100"))},
 		{"telemetry of version 2", "telemetry", must(hex.DecodeString("a10002"))},
 		{"telemetry of 257 bytes", "telemetry", make([]byte, MaxTelemetry+1)},
 		{"presence without a boot", "presence", must(hex.DecodeString("a2000101f5"))},

@@ -33,6 +33,11 @@ import "fmt"
 //
 //	1  2026-11-22  locks complete; pump fields defined and reserved to pumps:
 //	               start arguments, totaliser, millilitres, fen.
+//	1  2026-11-22  pumps complete: closed means the safe state of any kind; the
+//	               wall time of a config is tied to a boot and its uptime;
+//	               parameters 4 and 5; reasons 8, 37, 50, 51 and 52; the state
+//	               of an outlet in its meter. A config with wall_ms alone is now
+//	               malformed; no device had a use for one.
 //
 // Adding a label, a reason or a parameter that old firmware may ignore keeps
 // the version. Changing the meaning of a label, or adding a rule that a device

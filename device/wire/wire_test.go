@@ -44,6 +44,32 @@ func TestLockEvidenceFitsItsPlace(t *testing.T) {
 	}
 }
 
+// TestPumpEvidenceFitsItsPlace holds P4.10's figure for a side of six nozzles,
+// each with more fuel behind it than a station sells in its life.
+func TestPumpEvidenceFitsItsPlace(t *testing.T) {
+	totaliser := map[uint8]uint64{}
+	for nozzle := range uint8(6) {
+		totaliser[250+nozzle] = maxInt64
+	}
+	b, err := SealEvidence(NewSigner(deviceKey), vectorDevice, Evidence{Epoch: 1<<32 - 1, Outlet: 255, Boot: vBoot, Kind: EvidenceEnded, Uptime: maxUptime,
+		Journal: vJournal, Seq: maxInt64, LastSeq: maxInt64 - 1, Closed: true, Counters: Counters{Totaliser: totaliser}, Reason: 255,
+		CommandSeq: maxInt64, CommandID: vCommandID, Order: vOrder, Millilitres: maxInt64, Fen: maxInt64})
+	if err != nil || len(b) > 384 {
+		t.Errorf("evidence takes %d bytes (%v), want at most 384", len(b), err)
+	}
+}
+
+// TestEightMetersFitTelemetry: whatever they show, with all the rest.
+func TestEightMetersFitTelemetry(t *testing.T) {
+	full := Telemetry{Uptime: maxInt64, Battery: &vPercent, Position: &Position{Lat: -90e6, Lng: -180e6}}
+	for outlet := range uint8(8) {
+		full.Meters = append(full.Meters, Meter{Outlet: 248 + outlet, Millilitres: maxInt64, Fen: maxInt64, State: MeterFuelling})
+	}
+	if b, err := EncodeTelemetry(full); err != nil {
+		t.Errorf("takes %d bytes: %v", len(b), err)
+	}
+}
+
 // TestWhatNoTableCouldHoldIsRefused: a word that Postgres refuses would be sent
 // again for ever.
 func TestWhatNoTableCouldHoldIsRefused(t *testing.T) {
@@ -233,6 +259,13 @@ func TestSealingRefusesWhatNoPeerAccepts(t *testing.T) {
 		"start without nozzles": with(func(c *Command) {
 			c.Kind, c.Boot, c.Start = KindStart, vBoot, &StartArgs{MaxMillilitres: 1, ArmMillis: 1}
 		}),
+		"wall time of no boot": with(func(c *Command) { c.Kind, c.Config = KindConfig, &ConfigArgs{WallMillis: 1} }),
+		"boot without its wall time": with(func(c *Command) {
+			c.Kind, c.Config = KindConfig, &ConfigArgs{WallBoot: vBoot, WallUptime: 1}
+		}),
+		"wall uptime of ages": with(func(c *Command) {
+			c.Kind, c.Config = KindConfig, &ConfigArgs{WallMillis: 1, WallBoot: vBoot, WallUptime: maxUptime + 1}
+		}),
 		"second key with a wrong id": with(func(c *Command) {
 			c.Kind, c.Config = KindConfig, &ConfigArgs{SecondKey: &ServerKey{ID: make([]byte, 8), Public: make([]byte, 32)}}
 		}),
@@ -246,6 +279,7 @@ func TestSealingRefusesWhatNoPeerAccepts(t *testing.T) {
 		"beat that holds 5 to 3":            Beat{Boot: vBoot, Journal: vJournal, Lowest: 5, Highest: 3, Outlets: []OutletBeat{{}}},
 		"beat with an outlet twice":         Beat{Boot: vBoot, Journal: vJournal, Outlets: []OutletBeat{{}, {Outlet: 1}}},
 		"beat with a long firmware version": Beat{Boot: vBoot, Journal: vJournal, Outlets: []OutletBeat{{}}, Firmware: strings.Repeat("x", 33)},
+		"telemetry of nine meters":          Telemetry{Meters: make([]Meter, 9)},
 		"position off the globe":            Telemetry{Position: &Position{Lat: 90_000_001}},
 	} {
 		if _, b, err := sealVector(vectorDevice, m); !errors.Is(err, ErrMalformed) {
@@ -296,7 +330,7 @@ func TestTopics(t *testing.T) {
 func TestWords(t *testing.T) {
 	for got, want := range map[string]string{
 		KindStart.String(): "start", CommandKind(99).String(): "kind 99", EvidenceEnded.String(): "ended", EvidenceKind(0).String(): "kind 0",
-		ReasonJournalFull.String(): "journal_full", Reason(99).String(): "reason 99", ChannelEvidence.String(): "evt", Channel(9).String(): "unknown",
+		ReasonJournalFull.String(): "journal_full", MeterFuelling.String(): "fuelling", MeterState(0).String(): "state 0", MeterState(99).String(): "state 99", Reason(99).String(): "reason 99", ChannelEvidence.String(): "evt", Channel(9).String(): "unknown",
 		vCommandID.String(): "019aa000-0000-7000-8000-000000000001", vBoot.String(): "b001020304050607",
 	} {
 		if got != want {
@@ -398,6 +432,9 @@ func drawCommand(t *rapid.T) Command {
 		}
 	case KindConfig:
 		c.Config = &ConfigArgs{WallMillis: rapid.Int64Range(0, maxInt64).Draw(t, "wall")}
+		if c.Config.WallMillis != 0 {
+			c.Config.WallBoot, c.Config.WallUptime = vBoot, rapid.Uint64Range(0, maxUptime).Draw(t, "wall uptime")
+		}
 	case KindAck:
 		c.Seq, c.ID, c.Order = 0, ID{}, ID{}
 		c.Ack = &AckArgs{Journal: vJournal, N: rapid.Uint64Range(0, maxInt64).Draw(t, "n")}
@@ -424,6 +461,9 @@ func drawEvidence(t *rapid.T) Evidence {
 	}
 	if e.Kind == EvidenceBoot && rapid.Bool().Draw(t, "unknown") {
 		e.Unknown = &Unknown{Seq: 1, CommandID: drawID(t, "unknown command")}
+	}
+	if rapid.Bool().Draw(t, "nozzles") {
+		e.Counters.Totaliser = rapid.MapOfN(rapid.Uint8Range(1, 255), rapid.Uint64Range(0, maxInt64), 1, 16).Draw(t, "totaliser")
 	}
 	if e.Kind == EvidenceInterrupted {
 		e.Millilitres, e.Fen = rapid.Int64Range(0, maxInt64).Draw(t, "ml"), rapid.Int64Range(0, maxInt64).Draw(t, "fen")

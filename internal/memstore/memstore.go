@@ -59,6 +59,13 @@ type Store struct {
 	moves     []order.Move
 	updates   []order.Update
 	audits    []order.Audit
+	stops     []stop
+}
+
+// stop is a stop of a venue with what became of it.
+type stop struct {
+	order.Stop
+	reached, over bool
 }
 
 // New returns an empty store with the given clock.
@@ -112,6 +119,13 @@ func (s *Store) inScope(q order.Query, d device.ID) []order.Order {
 	return found
 }
 
+// venue is a venue as a decision sees it.
+func (s *Store) venue(id string) (order.Venue, bool) {
+	v, ok := s.venues[id]
+	v.Stopped = slices.ContainsFunc(s.stops, func(x stop) bool { return x.Venue == id && !x.over })
+	return v, ok
+}
+
 func clone(o order.Order) order.Order {
 	o.Spans, o.Evidence = slices.Clone(o.Spans), slices.Clone(o.Evidence)
 	return o
@@ -139,6 +153,16 @@ func (s *Store) Load(_ context.Context, q order.Query) (order.Snapshot, error) {
 				snap.Live = append(snap.Live, clone(o))
 			}
 		}
+		snap.Spent = map[string]billing.Fen{}
+		for _, o := range s.orders {
+			if o.Rider == q.Rider && o.Class == order.Printed && o.State != order.Voided {
+				if o.State == order.Settled {
+					snap.Spent[o.Day] += o.Paid()
+				} else {
+					snap.Spent[o.Day] += o.HoldFen
+				}
+			}
+		}
 	}
 	if q.Key != nil {
 		if k, ok := s.idem[*q.Key]; ok {
@@ -158,7 +182,7 @@ func (s *Store) loadDevice(snap *order.Snapshot, q order.Query, id device.ID) {
 	if d, ok := s.devices[id]; ok {
 		d.Boots = slices.Clone(d.Boots)
 		snap.Device = &d
-		if v, ok := s.venues[d.Venue]; ok {
+		if v, ok := s.venue(d.Venue); ok {
 			snap.Venue = &v
 		}
 	}
@@ -265,6 +289,9 @@ func (s *Store) Apply(_ context.Context, c order.Changes) error {
 	s.moves = append(s.moves, c.Moves...)
 	s.updates = append(s.updates, c.Updates...)
 	s.audits = append(s.audits, c.Audits...)
+	for _, x := range c.Stops {
+		s.applyStop(x)
+	}
 	return nil
 }
 

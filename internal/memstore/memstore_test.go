@@ -12,6 +12,7 @@ func TestMemoryKeepsTheStoresPromises(t *testing.T) {
 	testkit.StoreConformance(t, func(t *testing.T) testkit.Subject {
 		s := memstore.New(time.Now)
 		s.Seed(testkit.Venue, testkit.Tariff, testkit.Rider)
+		s.Seed(testkit.Venue, testkit.Fuel)
 		return s
 	})
 }

@@ -23,17 +23,19 @@ import (
 type Subject interface {
 	order.Store
 	order.Due
+	order.StopLog
 	Outgoing(context.Context, int) ([]device.Command, error)
 }
 
-// Seeded is a store that holds Venue, Tariff and Rider.
+// Seeded is a store that holds Venue, Tariff, Fuel and Rider.
 type Seeded func(t *testing.T) Subject
 
 // What a seeded store holds.
 var (
 	Venue  = order.Venue{ID: "campus", Name: "Campus", TimeZone: "Asia/Shanghai", Open: true}
-	Tariff = billing.Tariff{ID: "bike", Version: 1, Name: "Bike", UnlockFee: 100, FreeMS: 0, BlockMS: 60_000, BlockFee: 50,
-		RideCap: 1000, DayCap: 1500, Rounding: billing.StartedBlocks}
+	Tariff = billing.Tariff{ID: "bike", Version: 1, Name: "Bike", Rounding: billing.StartedBlocks,
+		TimeRule: &billing.TimeRule{UnlockFee: 100, FreeMS: 0, BlockMS: 60_000, BlockFee: 50,
+			RideCap: 1000, DayCap: 1500}}
 	Rider = order.Rider{ID: "01900000-0000-7000-8000-000000000001"}
 )
 
@@ -120,6 +122,8 @@ func StoreConformance(t *testing.T, open Seeded) {
 	t.Run("of many racing orders one wins", func(t *testing.T) { racingOrders(t, open(t)) })
 	t.Run("evidence behind a gap waits and is found", func(t *testing.T) { gap(t, open(t)) })
 	t.Run("due commands are claimed once", func(t *testing.T) { outgoing(t, open(t)) })
+	t.Run("a sale of fuel is read back as it was written", func(t *testing.T) { wholeSale(t, open(t)) })
+	t.Run("a stop of a venue reaches every device", func(t *testing.T) { venueStop(t, open(t)) })
 	t.Run("nothing unknown is an error", func(t *testing.T) { unknown(t, open(t)) })
 }
 

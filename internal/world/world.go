@@ -110,8 +110,9 @@ func newWorld(seed uint64, o Options) *world {
 	w.sealer = gateway.Sealer{Signer: wire.NewKeyedHash(w.bytes(32))}
 	w.env = order.Env{Rand: reader{w.rand}, Sealer: w.sealer, Config: order.Config{
 		MaxRide: w.between(4*time.Minute, 30*time.Minute), Patience: w.between(2*time.Minute, 10*time.Minute)}.WithDefaults()}
-	w.tariff = billing.Tariff{ID: "bike", Version: 1, Name: "Bike", UnlockFee: 100, FreeMS: w.rand.Int64N(2) * 30_000,
-		BlockMS: 60_000, BlockFee: 50, RideCap: 600, DayCap: 900, Rounding: billing.StartedBlocks}
+	w.tariff = billing.Tariff{ID: "bike", Version: 1, Name: "Bike", Rounding: billing.StartedBlocks,
+		TimeRule: &billing.TimeRule{UnlockFee: 100, FreeMS: w.rand.Int64N(2) * 30_000,
+			BlockMS: 60_000, BlockFee: 50, RideCap: 600, DayCap: 900}}
 	for i := range 2 + w.rand.IntN(2) {
 		w.replicas = append(w.replicas, newReplica(fmt.Sprintf("replica-%d", i+1)))
 	}
