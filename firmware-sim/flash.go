@@ -62,7 +62,7 @@ type Flash struct {
 	Outlets map[uint8]*Outlet `json:"outlets,omitempty"`
 	// Params are what config commands set (P2.2).
 	Params map[wire.Param]int64 `json:"params,omitempty"`
-	// Wall is the newest wall time of a config (P6.32); nil: none came.
+	// Wall is the newest wall time of a config (P6.31); nil: none came.
 	Wall *Wall `json:"wall,omitempty"`
 	// ServerKeys are the Ed25519 public keys to accept commands from, at most two (P1.2, S12).
 	ServerKeys [][]byte `json:"server_keys"`
@@ -102,7 +102,7 @@ type Outlet struct {
 	// open at boot is news or not.
 	KnownOpen bool `json:"known_open"`
 	// Told is the shut-down that was last journalled, OweRelease that a release
-	// found no place; outlet 1 has them for the whole of a pump (P6.28).
+	// found no place; outlet 1 has them for the whole of a pump (P6.27).
 	Told       wire.Reason `json:"told,omitempty"`
 	OweRelease bool        `json:"owe_release,omitempty"`
 }

@@ -31,7 +31,7 @@ import (
 //	POST /devices/{id}/stop         {"outlet": n}: its own stop button
 //	POST /devices/{id}/emergency    {"do": "press" | "release"}
 //	POST /devices/{id}/gas          the detector strikes
-//	POST /devices/{id}/fault        {"outlet": n, "broken": true | false}
+//	POST /devices/{id}/fault        {"outlet": n, "broken": true | false} or {"outlet": n, "sticky_ml": n, "wrong_fen": n}
 //	POST /devices/{id}/crank        {"outlet": n, "nozzle": n, "ml": n}: past the meter in no use
 //
 // A cut with "at" is armed for the next time that the device passes that Step.

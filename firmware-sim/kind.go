@@ -81,20 +81,18 @@ func kindOf(name string) (kindRow, error) {
 	return row, nil
 }
 
-// plain is a device of one outlet that knows no ring, is not changed by time and
-// has nothing to show. Kinds embed it and add what they have.
+// plain is a device of one outlet that knows no ring and no stop and is not
+// changed by time. Kinds embed it and add what they have.
 type plain struct{ c *Controller }
 
 func (plain) outlets() []uint8                          { return []uint8{1} }
 func (plain) fresh(uint8) Outlet                        { return Outlet{} }
-func (plain) dark()                                     {}
 func (plain) stop(time.Time, wire.Command, bool) bool   { return false }
 func (plain) advance(time.Time)                         {}
 func (plain) next() time.Time                           { return time.Time{} }
 func (plain) changed(time.Time)                         {}
 func (plain) telemetry(*wire.Telemetry)                 {}
 func (plain) pace() (beats, telemetry time.Duration)    { return 0, 0 }
-func (plain) show(time.Time, *DeviceState)              {}
 func (p plain) ring(now time.Time, cmd wire.Command)    { p.c.reject(now, cmd, wire.ReasonUnsupported) }
 func (plain) closed(_ uint8, o *Outlet) bool            { return o.Use == nil }
 func (plain) counters(_ uint8, o *Outlet) wire.Counters { return wire.Counters{Opens: o.Opens} }

@@ -77,10 +77,10 @@ func TestFlowIsAFunctionOfTimeHoweverOftenItIsAsked(t *testing.T) { // P6.11
 }
 
 // exampleCode was made by other means than this package: Python's hmac.
-const exampleCode = "dIG0XlEL"
+const exampleCode = "SjXgpYH2"
 
-func TestCodeOfTheExample(t *testing.T) { // P6.34, the example of docs/protocol.md
-	secret := []byte("0123456789abcdef")
+func TestCodeOfTheExample(t *testing.T) { // P6.33, the example of docs/protocol.md
+	secret := []byte("0123456789abcdefghij")
 	for unix, want := range map[int64]string{1_795_000_000: exampleCode, 1_794_999_960: exampleCode, 1_795_000_019: exampleCode} {
 		if got := rotatingCode(secret, unix, 60, 8); got != want {
 			t.Errorf("at %d: %s, want %s", unix, got, want)

@@ -124,7 +124,7 @@ func (p *pump) refusal(s *side, args *wire.StartArgs) wire.Reason {
 		return wire.ReasonUnsupported
 	case p.body.ShutDown != 0:
 		return wire.ReasonShutDown
-	case p.use(s) != nil:
+	case p.use(s) != nil, s.Up != 0 && s.done: // the nozzle may still be in the last rider's tank
 		return wire.ReasonBusy
 	case s.Broken:
 		return wire.ReasonNotWorking
@@ -194,14 +194,17 @@ func (s *Side) dispensed(use *Use) (ml, fen int64) {
 		return 0, 0
 	}
 	ml = int64(n.Totaliser - use.From[n.Number])
-	return ml, fenOf(ml, use.Args.UnitPrices[n.Number])
+	if fen = fenOf(ml, use.Args.UnitPrices[n.Number]); ml > 0 {
+		fen = max(0, fen+s.Wrong)
+	}
+	return ml, fen
 }
 
 // shut is physics: the valve shuts, what is still in it flows out, and the body's
 // record is closed. It does nothing to a side whose valve is shut already.
 func (p *pump) shut(s *side, now time.Time, how wire.Reason) {
 	if s.flow != nil && s.flow.hand > 0 {
-		p.count(s, p.c.Rand.Int64N(p.body.Residual+1))
+		p.count(s, p.c.Rand.Int64N(p.body.Residual+1)+s.Sticky)
 	}
 	s.flow, s.armUntil = nil, time.Time{}
 	if s.sale != nil {
@@ -297,6 +300,7 @@ func (p *pump) dark() {
 func (p *pump) boot(now time.Time) {
 	p.seen = now
 	for _, s := range p.sides {
+		s.done = s.Up != 0                              // nobody knows whose tank it is in
 		if sale := p.body.open(s.Outlet); sale != nil { // the simulator's own process died
 			sale.EndedAt, sale.How = now, wire.ReasonPower.String()
 		}
@@ -315,7 +319,6 @@ func (p *pump) boot(now time.Time) {
 		if use == nil {
 			continue
 		}
-		s.done = use.Nozzle != 0 && use.Nozzle == s.Up
 		e := wire.Evidence{Kind: wire.EvidenceInterrupted, Reason: wire.ReasonPower, CommandSeq: use.Seq, CommandID: use.ID, Order: use.Order}
 		e.Millilitres, e.Fen = s.dispensed(use)
 		if !p.c.journal(now, s.Outlet, StepBeforeSettled, StepSettled, e, func(o *Outlet) { o.Use = nil }) {
@@ -328,7 +331,7 @@ func (p *pump) boot(now time.Time) {
 }
 
 // tellShutDown journals a shut-down or a release that was not told yet, once
-// there is a place for it (P6.28).
+// there is a place for it (P6.27).
 func (p *pump) tellShutDown(now time.Time) {
 	o := p.c.flash.outlet(1)
 	reason := p.body.ShutDown
@@ -373,7 +376,7 @@ func (p *pump) state(s *side) wire.MeterState {
 	return wire.MeterIdle
 }
 
-// changed tells a state that is new at once (P6.30).
+// changed tells a state that is new at once (P6.29).
 func (p *pump) changed(now time.Time) {
 	if p.tellShutDown(now); !p.c.powered {
 		return
@@ -412,7 +415,7 @@ func (p *pump) telemetry(t *wire.Telemetry) {
 	}
 }
 
-// pace is faster while fuel may flow (P6.31, P9.1).
+// pace is faster while fuel may flow (P6.30, P9.1).
 func (p *pump) pace() (beats, telemetry time.Duration) {
 	for _, s := range p.sides {
 		if s.flow != nil {

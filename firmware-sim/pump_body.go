@@ -46,6 +46,11 @@ type Side struct {
 	Hand int `json:"hand,omitempty"`
 	// Broken: the pump finds a fault of its own on this side.
 	Broken bool `json:"broken,omitempty"`
+	// Sticky is how much more than the declared residual flows when the valve shuts,
+	// in ml. Wrong is what the pump's computer gets an amount wrong by, in Fen. Both
+	// are faults that it does not find.
+	Sticky int64 `json:"sticky_ml,omitempty"`
+	Wrong  int64 `json:"wrong_fen,omitempty"`
 	// State is what the display and telemetry say; 0 without power.
 	State wire.MeterState `json:"state,omitempty"`
 	// ShownMl and ShownFen are the display's: of the use that goes on, and of the

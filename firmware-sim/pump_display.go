@@ -25,7 +25,7 @@ type DisplayConfig struct {
 type Display struct {
 	Lines []string `json:"lines"`
 	// Code is the rotating part, URL is what the symbol on the screen holds. Both
-	// are empty where no code may be shown (P6.33).
+	// are empty where no code may be shown (P6.32).
 	Code string `json:"code,omitempty"`
 	URL  string `json:"url,omitempty"`
 }
@@ -33,7 +33,7 @@ type Display struct {
 // codeAlphabet is that of OCPP 2.1, C25.
 const codeAlphabet = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
-// rotatingCode is the code of the interval of seconds in which unix, in s, lies (P6.34).
+// rotatingCode is the code of the interval of seconds in which unix, in s, lies (P6.33).
 func rotatingCode(secret []byte, unix, seconds int64, length int) string {
 	var interval [8]byte
 	binary.BigEndian.PutUint64(interval[:], uint64(unix/seconds))
@@ -48,7 +48,7 @@ func rotatingCode(secret []byte, unix, seconds int64, length int) string {
 	return string(code)
 }
 
-// wallTime is the wall time in Unix ms by the newest config of this run (P6.32);
+// wallTime is the wall time in Unix ms by the newest config of this run (P6.31);
 // ok is false where none came.
 func (c *Controller) wallTime(now time.Time) (ms int64, ok bool) {
 	w := c.flash.Wall

@@ -44,19 +44,19 @@ func (c *Controller) PressStop(now time.Time, outlet uint8) []Packet {
 	return out
 }
 
-// PressEmergency presses the emergency stop of the whole device (P6.25).
+// PressEmergency presses the emergency stop of the whole device (P6.24).
 func (c *Controller) PressEmergency(now time.Time) []Packet {
 	out, _ := c.shutDown(now, wire.ReasonEmergencyStop)
 	return out
 }
 
-// DetectGas lets the gas or leak detector strike (P6.26).
+// DetectGas lets the gas or leak detector strike (P6.25).
 func (c *Controller) DetectGas(now time.Time) []Packet {
 	out, _ := c.shutDown(now, wire.ReasonGas)
 	return out
 }
 
-// Release ends a shut-down by hand (P6.27), the device's own or one that the
+// Release ends a shut-down by hand (P6.26), the device's own or one that the
 // server ordered and the device knows nothing of.
 func (c *Controller) Release(now time.Time) []Packet {
 	out, _ := c.release(now)
@@ -158,7 +158,7 @@ func (c *Controller) pressStop(now time.Time, outlet uint8) ([]Packet, error) {
 	})
 }
 
-// shutDown shuts every valve, then ends every use; the alarm follows (P6.25, P6.26).
+// shutDown shuts every valve, then ends every use; the alarm follows (P6.24, P6.25).
 func (c *Controller) shutDown(now time.Time, cause wire.Reason) ([]Packet, error) {
 	return c.direct(now, 1, func(p *pump, _ *side) error {
 		p.body.ShutDown = cause
@@ -200,6 +200,23 @@ func (c *Controller) setBroken(now time.Time, outlet uint8, broken bool) ([]Pack
 		if broken && c.powered && p.use(s) != nil {
 			p.end(now, s, wire.ReasonBroken)
 		}
+		return nil
+	})
+}
+
+// SetFaults gives a side faults that the pump does not find itself; see Side.
+func (c *Controller) SetFaults(now time.Time, outlet uint8, sticky, wrong int64) []Packet {
+	out, _ := c.setFaults(now, outlet, sticky, wrong)
+	return out
+}
+
+func (c *Controller) setFaults(now time.Time, outlet uint8, sticky, wrong int64) ([]Packet, error) {
+	return c.direct(now, outlet, func(_ *pump, s *side) error {
+		if sticky < 0 || sticky > 1_000_000 {
+			return impossible("a valve that lets %d ml through, want 0 to 1,000,000", sticky)
+		}
+		s.Sticky, s.Wrong = sticky, wrong
+		c.moved++
 		return nil
 	})
 }

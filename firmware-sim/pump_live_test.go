@@ -103,7 +103,7 @@ func TestStageDirectionsThatDoNotFitAreProblems(t *testing.T) {
 		{"BIKE-1/emergency", `{"do":"press"}`, 400}, {"BIKE-1/gas", `{}`, 400}, {"BIKE-1/fault", `{"broken":true}`, 400}, {"BIKE-1/crank", `{}`, 400},
 		{"PUMP-1/nozzle", `{"do":"drop"}`, 400}, {"PUMP-1/nozzle", `{"do":"lift","nozzle":9}`, 400}, {"PUMP-1/nozzle", `{"do":"hang_up"}`, 400},
 		{"PUMP-1/nozzle", `{"outlet":3,"do":"lift","nozzle":1}`, 400}, {"PUMP-1/squeeze", `{"percent":50}`, 400}, {"PUMP-1/squeeze", `{}`, 400},
-		{"PUMP-1/emergency", `{"do":"hug"}`, 400}, {"PUMP-1/fault", `{}`, 400}, {"PUMP-1/crank", `{"nozzle":1,"ml":-5}`, 400}, {"PUMP-1/crank", `{"nozzle":7,"ml":5}`, 400},
+		{"PUMP-1/emergency", `{"do":"hug"}`, 400}, {"PUMP-1/fault", `{"sticky_ml":-1}`, 400}, {"PUMP-1/crank", `{"nozzle":1,"ml":-5}`, 400}, {"PUMP-1/crank", `{"nozzle":7,"ml":5}`, 400},
 		{"PUMP-1/nozzle", `{`, 400}, {"PUMP-1/dance", `{}`, 404}, {"PUMP-9/gas", `{}`, 404},
 	} {
 		w := httptest.NewRecorder()

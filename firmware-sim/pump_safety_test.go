@@ -21,7 +21,7 @@ func TestOwnFaultEndsTheUseWithItsTotals(t *testing.T) { // P6.21
 	r.wantState(1, wire.MeterFault)
 }
 
-func TestEmergencyStopAndRelease(t *testing.T) { // P6.25, P6.27, P6.29
+func TestEmergencyStopAndRelease(t *testing.T) { // P6.24, P6.26, P6.28
 	r := pumping(t, nil)
 	r.flowing(1, 1, 10*time.Second)
 	r.flowing(2, 1, time.Second)
@@ -40,11 +40,12 @@ func TestEmergencyStopAndRelease(t *testing.T) { // P6.25, P6.27, P6.29
 	r.wantEvidence("rejected: shut_down")
 	r.take(r.c.Release(r.now))
 	r.wantEvidence("alarm: released")
+	r.take(r.c.HangUp(r.now, 2))
 	r.send(r.fuel(2, 3))
 	r.wantEvidence("executed")
 }
 
-func TestGasShutsTheWholeDeviceDown(t *testing.T) { // P6.26
+func TestGasShutsTheWholeDeviceDown(t *testing.T) { // P6.25
 	r := pumping(t, nil)
 	r.flowing(2, 1, time.Second)
 	r.seen()
@@ -56,7 +57,7 @@ func TestGasShutsTheWholeDeviceDown(t *testing.T) { // P6.26
 	r.wantEvidence("alarm: released")
 }
 
-func TestReleaseOfAPumpThatIsNotShutDownIsTold(t *testing.T) { // P6.27
+func TestReleaseOfAPumpThatIsNotShutDownIsTold(t *testing.T) { // P6.26
 	r := pumping(t, nil)
 	r.take(r.c.Release(r.now))
 	r.wantEvidence("alarm: released")
@@ -64,7 +65,7 @@ func TestReleaseOfAPumpThatIsNotShutDownIsTold(t *testing.T) { // P6.27
 	r.wantEvidence("alarm: released")
 }
 
-func TestShutDownInTheDarkIsToldAtBoot(t *testing.T) { // P6.28, P6.29
+func TestShutDownInTheDarkIsToldAtBoot(t *testing.T) { // P6.27, P6.28
 	for _, step := range []Step{"", StepBeforeAlarm, StepAlarmed} {
 		r := pumping(t, nil)
 		r.flowing(1, 1, time.Second)
@@ -96,7 +97,7 @@ func TestShutDownInTheDarkIsToldAtBoot(t *testing.T) { // P6.28, P6.29
 	}
 }
 
-func TestAFullJournalTellsAShutDownLater(t *testing.T) { // P4.9, P6.28
+func TestAFullJournalTellsAShutDownLater(t *testing.T) { // P4.9, P6.27
 	r := pumping(t, func(c *Config) { c.JournalCapacity = 32 })
 	r.flowing(1, 1, time.Second)
 	r.flowing(2, 1, time.Second)
@@ -156,7 +157,7 @@ func TestResultsAndEndsOfAllSidesAlwaysFindAPlace(t *testing.T) { // P4.9
 	}
 }
 
-func TestCrankShowsInTheTotaliserAlone(t *testing.T) { // P6.24
+func TestCrankShowsInTheTotaliserAlone(t *testing.T) { // P6.23
 	r := pumping(t, nil)
 	r.take(r.c.Crank(r.now, 2, 1, 500))
 	r.want("beat")
@@ -205,7 +206,7 @@ func TestBeatsComeOftenWhileFuelMayFlow(t *testing.T) { // P9.1
 	}
 }
 
-func TestCodeIsShownOnlyWithConnectionAndWallTime(t *testing.T) { // P6.32, P6.33
+func TestCodeIsShownOnlyWithConnectionAndWallTime(t *testing.T) { // P6.31, P6.32
 	secret := []byte("0123456789abcdef")
 	r := pumping(t, func(c *Config) {
 		c.Displays = map[uint8]DisplayConfig{1: {URL: "https://ul.example/d/12345678901234-", Secret: secret}}

@@ -58,6 +58,11 @@ func (d *Device) SetBroken(ctx context.Context, outlet uint8, broken bool) error
 	return d.hands(ctx, func(now time.Time) ([]Packet, error) { return d.c.setBroken(now, outlet, broken) })
 }
 
+// SetFaults gives a side faults that the pump does not find itself; see Side.
+func (d *Device) SetFaults(ctx context.Context, outlet uint8, sticky, wrong int64) error {
+	return d.hands(ctx, func(now time.Time) ([]Packet, error) { return d.c.setFaults(now, outlet, sticky, wrong) })
+}
+
 // Crank lets ml pass the meter of a nozzle in no use.
 func (d *Device) Crank(ctx context.Context, outlet, nozzle uint8, ml int64) error {
 	return d.hands(ctx, func(now time.Time) ([]Packet, error) { return d.c.crank(now, outlet, nozzle, ml) })
@@ -195,12 +200,14 @@ var pumpStage = map[string]stageFunc{
 		var in struct {
 			Outlet *uint8 `json:"outlet"`
 			Broken *bool  `json:"broken"`
+			Sticky int64  `json:"sticky_ml"`
+			Wrong  int64  `json:"wrong_fen"`
 		}
 		if err := parse(body, &in); err != nil {
 			return err
 		}
 		if in.Broken == nil {
-			return fmt.Errorf("%w: broken must be true or false", errDirection)
+			return refused(d.SetFaults(ctx, outletOf(in.Outlet), in.Sticky, in.Wrong))
 		}
 		return refused(d.SetBroken(ctx, outletOf(in.Outlet), *in.Broken))
 	},

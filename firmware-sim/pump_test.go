@@ -58,7 +58,7 @@ func TestAFillEndsWhenTheNozzleIsBack(t *testing.T) { // P6.7, P6.10, P6.13, P6.
 	}
 }
 
-func TestStatesAndWhatTelemetryTellsOfThem(t *testing.T) { // P6.2, P6.30, P6.31
+func TestStatesAndWhatTelemetryTellsOfThem(t *testing.T) { // P6.2, P6.29, P6.30
 	r := pumping(t, nil)
 	told := func(want wire.MeterState) {
 		t.Helper()
@@ -258,7 +258,13 @@ func TestReasonsForWhichAPumpRefuses(t *testing.T) { // P6.3
 		{"the other side broken", "executed", func(r *rig) { r.take(r.c.SetBroken(r.now, 2, true)) }, nil},
 		{"repaired", "executed", func(r *rig) { r.take(r.c.SetBroken(r.now, 1, true)); r.take(r.c.SetBroken(r.now, 1, false)) }, nil},
 		{"calling", "executed", func(r *rig) { r.lift(1, 1) }, nil},
-		{"complete", "executed", func(r *rig) { r.flowing(1, 1, time.Second); r.take(r.c.PressStop(r.now, 1)) }, nil},
+		{"complete", "rejected: busy", func(r *rig) { r.flowing(1, 1, time.Second); r.take(r.c.PressStop(r.now, 1)) }, nil},
+		{"hung up again", "executed", func(r *rig) {
+			r.flowing(1, 1, time.Second)
+			r.take(r.c.PressStop(r.now, 1))
+			r.take(r.c.HangUp(r.now, 1))
+		}, nil},
+		{"found up at boot", "rejected: busy", func(r *rig) { r.lift(1, 1); r.reboot() }, nil},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			r := pumping(t, nil)
@@ -499,4 +505,3 @@ func TestCutsAtEveryStepOfAUse(t *testing.T) { // P6.5, P6.9, P6.18, P6.19
 		}
 	}
 }
-

@@ -13,6 +13,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -35,12 +36,14 @@ type demoCmd struct {
 	HTTP   string `default:"127.0.0.1:8080" env:"UNLATCH_HTTP" help:"Address for riders and staff."`
 	MQTT   string `name:"mqtt" default:"127.0.0.1:0" env:"UNLATCH_MQTT" help:"Address of the broker for devices."`
 	NATS   string `name:"nats" env:"UNLATCH_NATS" help:"Open the NATS server on this address too."`
-	Sim    string `default:"127.0.0.1:8081" env:"UNLATCH_SIM" help:"Address on which the simulated bikes take stage directions."`
+	Sim    string `default:"127.0.0.1:8081" env:"UNLATCH_SIM" help:"Address on which the simulated devices take stage directions."`
 	WeChat string `name:"wechat" default:"127.0.0.1:8082" env:"UNLATCH_WECHAT" help:"Address of the WeChat double."`
 	LAN    bool   `name:"lan" help:"Let phones on the local network follow the code."`
 
 	Bikes     int      `default:"200" help:"Simulated locks."`
 	Riding    int      `default:"12" help:"How many of them simulated riders keep busy."`
+	Pumps     int      `default:"12" help:"Simulated petrol pumps of two sides, at a station beside the campus."`
+	Fuelling  int      `default:"4" help:"How many simulated drivers fill up there."`
 	Riders    []string `default:"ada,ben,cho,dai,eve" help:"Names that exist in the WeChat double, each with 100 yuan."`
 	ReadyFile string   `type:"path" env:"UNLATCH_READY_FILE" placeholder:"FILE" help:"Write addresses, codes and riders there as JSON when ready."`
 
@@ -68,16 +71,17 @@ var demoLimits = api.Limits{Rider: api.Limit{PerSecond: 200, Burst: 1000}, Code:
 
 // readyFile is what --ready-file writes.
 type readyFile struct {
-	HTTP     string   `json:"http"`
-	MQTT     string   `json:"mqtt"`
-	NATS     string   `json:"nats"`
-	Database string   `json:"database"`
-	Sim      string   `json:"sim"`
-	WeChat   string   `json:"wechat"`
-	Codes    []string `json:"codes"`
-	Riders   []string `json:"riders"`
-	FirstRun string   `json:"first_run"` // link that makes the first member of staff; empty when there are staff
-	Keys     string   `json:"keys"`      // the key file
+	HTTP      string   `json:"http"`
+	MQTT      string   `json:"mqtt"`
+	NATS      string   `json:"nats"`
+	Database  string   `json:"database"`
+	Sim       string   `json:"sim"`
+	WeChat    string   `json:"wechat"`
+	Codes     []string `json:"codes"`      // of the bikes
+	PumpCodes []string `json:"pump_codes"` // of the pumps' sides
+	Riders    []string `json:"riders"`
+	FirstRun  string   `json:"first_run"` // link that makes the first member of staff; empty when there are staff
+	Keys      string   `json:"keys"`      // the key file
 }
 
 // demo is a demo in the making.
@@ -99,8 +103,10 @@ func (d demoCmd) Run(ctx context.Context, log *slog.Logger, out io.Writer) error
 		return errors.New("--riders: give at least one name")
 	case d.Bikes < 1 || d.Bikes > 5000:
 		return errors.New("--bikes: give 1 to 5000")
-	case d.Riding < 0:
-		return errors.New("--riding: give 0 or more")
+	case d.Pumps < 0 || d.Pumps > 500:
+		return errors.New("--pumps: give 0 to 500")
+	case d.Riding < 0 || d.Fuelling < 0:
+		return errors.New("--riding, --fuelling: give 0 or more")
 	case d.StartDeadline <= 0 || d.Patience <= 0 || d.MaxRide <= 0:
 		return errors.New("--start-deadline, --patience and --max-ride must be above zero")
 	}
@@ -113,7 +119,7 @@ func (d demoCmd) Run(ctx context.Context, log *slog.Logger, out io.Writer) error
 		defer os.RemoveAll(dir)
 		run.dir = dir
 	}
-	fmt.Fprintln(out, "Starting the database, the broker, the WeChat double and the bikes ...")
+	fmt.Fprintln(out, "Starting the database, the broker, the WeChat double, the bikes and the pumps ...")
 	db, err := d.open(ctx, log, false)
 	if err != nil {
 		return err
@@ -133,7 +139,7 @@ func (d *demo) play(ctx context.Context, db opened, out io.Writer) error {
 	}
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return db.watch(ctx) })
-	fake, err := fakewechat.New(fakewechat.Config{AppID: demoAppID, Secret: demoSecret, Riders: append(d.bots(), d.Riders...),
+	fake, err := fakewechat.New(fakewechat.Config{AppID: demoAppID, Secret: demoSecret, Riders: slices.Concat(d.bots(), d.drivers(), d.Riders),
 		Now: time.Now, Rand: rand.Reader})
 	if err != nil {
 		return err
@@ -176,6 +182,7 @@ func (d *demo) play(ctx context.Context, db opened, out io.Writer) error {
 		return err
 	}
 	d.startTraffic(ctx, group)
+	d.startFuelling(ctx, group)
 	if err := d.announce(out); err != nil {
 		return err
 	}
@@ -244,6 +251,9 @@ func (d *demo) prepare(ctx context.Context) error {
 			return err
 		}
 	}
+	if err := d.openStation(ctx); err != nil {
+		return err
+	}
 	provisions, err := d.provisions(ctx)
 	if err != nil {
 		return err
@@ -273,7 +283,15 @@ func (d *demo) provisions(ctx context.Context) ([]sim.Provision, error) {
 	} else if !errors.Is(err, fs.ErrNotExist) {
 		return nil, err
 	}
-	for i := len(all); i < d.Bikes; i++ {
+	bikes, pumps := 0, 0
+	for _, p := range all {
+		if p.Kind == string(device.Pump) {
+			pumps++
+		} else {
+			bikes++
+		}
+	}
+	for i := bikes; i < d.Bikes; i++ {
 		id := device.ID(fmt.Sprintf("bike-%03d", i+1))
 		lat, lng := campusSpot(i)
 		made, err := d.node.provision(ctx, api.ProvisionRequest{Device: id, Kind: device.Lock, Venue: demoVenue, Outlets: 1,
@@ -291,6 +309,13 @@ func (d *demo) provisions(ctx context.Context) ([]sim.Provision, error) {
 			return nil, err
 		}
 	}
+	for i := pumps + 1; i <= d.Pumps; i++ {
+		file, err := d.provisionPump(ctx, i)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, file)
+	}
 	codes, err := d.node.db.Codes(ctx, "", 10*len(all)+10)
 	if err != nil {
 		return nil, err
@@ -299,13 +324,22 @@ func (d *demo) provisions(ctx context.Context) ([]sim.Provision, error) {
 	d.sticker = map[string]string{}
 	for _, c := range codes {
 		if !c.Revoked {
-			byDevice[string(c.Device)] = c.Number
+			byDevice[stickerOf(string(c.Device), c.Outlet)] = c.Number
 		}
 	}
 	for _, p := range all {
-		if number := byDevice[p.Device]; number != "" {
-			d.sticker[p.Device] = d.node.url() + "/d/" + number
-			d.codes = append(d.codes, d.sticker[p.Device])
+		for side := uint8(1); side <= uint8(max(1, len(p.Outlets))); side++ {
+			number := byDevice[stickerOf(p.Device, side)]
+			if number == "" {
+				continue
+			}
+			address := d.node.url() + "/d/" + number
+			d.sticker[stickerOf(p.Device, side)] = address
+			if p.Kind == string(device.Pump) {
+				d.ready.PumpCodes = append(d.ready.PumpCodes, address)
+			} else {
+				d.codes = append(d.codes, address)
+			}
 		}
 	}
 	d.ready.Codes = d.codes
@@ -322,15 +356,19 @@ func campusSpot(i int) (lat, lng float64) {
 	return 31.0240 + 0.0006*float64(row), 121.4300 + 0.00025*float64(column)
 }
 
-// fund gives each rider 100 yuan once.
+// fund gives each rider 100 yuan once, and the simulated drivers more.
 func (d *demo) fund(ctx context.Context) error {
-	for _, name := range append(d.bots(), d.Riders...) {
+	yuan := map[string]billing.Fen{}
+	for _, name := range d.drivers() {
+		yuan[name] = 50_000_00 // tanks are dear
+	}
+	for _, name := range slices.Concat(d.bots(), d.drivers(), d.Riders) {
 		c, err := d.client(ctx, name)
 		if err != nil {
 			return fmt.Errorf("log %s in: %w", name, err)
 		}
 		staff := seedAudit("top_up", "")
-		_, err = d.node.orders.Money(ctx, order.Money{Rider: c.id, Amount: 10_000, Key: order.KeyRef{Principal: "staff:unlatch", Key: "demo-" + name},
+		_, err = d.node.orders.Money(ctx, order.Money{Rider: c.id, Amount: max(10_000, yuan[name]), Key: order.KeyRef{Principal: "staff:unlatch", Key: "demo-" + name},
 			Route: "demo", Staff: staff,
 			Answer: func(order.Snapshot, billing.Account, *order.Order) (int, []byte, error) {
 				return 200, []byte("{}"), nil
@@ -342,19 +380,26 @@ func (d *demo) fund(ctx context.Context) error {
 	return nil
 }
 
-// stage serves stage directions, and the sticker of each bike: GET /codes/{id}
-// answers the address in its symbol, for scripts that cannot read one.
+// stage serves stage directions, and the sticker of each bike and pump: GET
+// /codes/{id}, or /codes/{id}/{side}, answers the address in its symbol, for scripts
+// that cannot read one.
 func (d *demo) stage() http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("/", d.fleet.Handler())
-	mux.HandleFunc("GET /codes/{device}", func(w http.ResponseWriter, r *http.Request) {
-		code, ok := d.sticker[r.PathValue("device")]
+	sticker := func(w http.ResponseWriter, r *http.Request) {
+		side := r.PathValue("side")
+		if side == "" {
+			side = "1"
+		}
+		code, ok := d.sticker[r.PathValue("device")+"/"+side]
 		if !ok {
 			http.NotFound(w, r)
 			return
 		}
 		_, _ = io.WriteString(w, code)
-	})
+	}
+	mux.HandleFunc("GET /codes/{device}", sticker)
+	mux.HandleFunc("GET /codes/{device}/{side}", sticker)
 	return mux
 }
 
@@ -362,7 +407,7 @@ func (d *demo) stage() http.Handler {
 func (d *demo) heard(ctx context.Context) error {
 	deadline := time.Now().Add(60 * time.Second)
 	for {
-		rows, err := d.node.db.Devices(ctx, "", demoVenue, "", d.Bikes+1)
+		rows, err := d.node.db.Devices(ctx, "", "", "", d.Bikes+d.Pumps+1)
 		if err != nil {
 			return err
 		}
@@ -376,7 +421,7 @@ func (d *demo) heard(ctx context.Context) error {
 			return nil
 		}
 		if time.Now().After(deadline) {
-			return fmt.Errorf("only %d of %d bikes reached the broker within a minute; run with --log=info to see why", spoke, len(rows))
+			return fmt.Errorf("only %d of %d devices reached the broker within a minute; run with --log=info to see why", spoke, len(rows))
 		}
 		select {
 		case <-ctx.Done():
@@ -398,7 +443,7 @@ func (d *demo) announce(out io.Writer) error {
 	}
 	bike := fmt.Sprintf("bike-%03d", len(d.codes))
 	w := &strings.Builder{}
-	fmt.Fprintf(w, "\nunlatch is ready: %s  (%d bikes, Ctrl-C ends it)\n\n%s\n", d.ready.HTTP, len(d.codes), m.Terminal())
+	fmt.Fprintf(w, "\nunlatch is ready: %s  (%d bikes, %d pumps, Ctrl-C ends it)\n\n%s\n", d.ready.HTTP, len(d.codes), d.Pumps, m.Terminal())
 	fmt.Fprintf(w, "Ride %s as %s, in another terminal:\n", bike, d.Riders[0])
 	fmt.Fprintf(w, "  API=%s WECHAT=%s SIM=%s\n", d.ready.HTTP, d.ready.WeChat, d.ready.Sim)
 	fmt.Fprintf(w, "  pick() { sed -n 's/.*\"'$1'\":\"\\([^\"]*\\)\".*/\\1/p'; }\n")
@@ -410,6 +455,7 @@ func (d *demo) announce(out io.Writer) error {
 	fmt.Fprintf(w, "  curl -s $API/v1/orders/$ORDER -H \"Authorization: Bearer $TOKEN\" -H 'Prefer: wait=5' -H 'If-None-Match: \"v1.0\"'; echo   # active: it opened\n")
 	fmt.Fprintf(w, "  curl -s -X POST $SIM/devices/%s/close; echo                          # push the lock shut\n", bike)
 	fmt.Fprintf(w, "  curl -s $API/v1/orders/$ORDER -H \"Authorization: Bearer $TOKEN\" -H 'Prefer: wait=5' -H 'If-None-Match: \"v2.0\"'; echo   # settled: the receipt\n")
+	d.announceStation(w)
 	if d.ready.FirstRun != "" {
 		fmt.Fprintf(w, "Staff key, once: %s\n", d.ready.FirstRun)
 	}

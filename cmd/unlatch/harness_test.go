@@ -48,6 +48,7 @@ type venue struct {
 type venueConfig struct {
 	Replicas int
 	Bikes    []string
+	Pumps    []string // at the station, two sides each
 	Riders   []string
 	Orders   order.Config
 }
@@ -96,7 +97,7 @@ func newVenue(t testing.TB, c venueConfig) *venue {
 		}
 		v.restart(ctx, t, nc)
 	}
-	v.seed(c.Bikes, group)
+	v.seed(c.Bikes, c.Pumps, group)
 	return v
 }
 
@@ -141,7 +142,7 @@ func (l testLog) Write(b []byte) (int, error) {
 var testTariff = billing.Tariff{ID: "test", Name: "test", Rounding: billing.StartedBlocks,
 	TimeRule: &billing.TimeRule{UnlockFee: 100, BlockMS: 1000, BlockFee: 50, RideCap: 2000}}
 
-func (v *venue) seed(bikes []string, group *errgroup.Group) {
+func (v *venue) seed(bikes, pumps []string, group *errgroup.Group) {
 	v.t.Helper()
 	n := v.nodes[0]
 	check := func(err error) {
@@ -163,14 +164,17 @@ func (v *venue) seed(bikes []string, group *errgroup.Group) {
 		check(err)
 		v.codes[id] = "https://q.test/d/" + number
 	}
-	v.fleet, err = sim.NewFleet(sim.FleetConfig{Provisions: files, Log: slog.New(slog.NewTextHandler(io.Discard, nil))})
+	if len(pumps) > 0 {
+		files = append(files, v.seedStation(pumps)...)
+	}
+	v.fleet, err = sim.NewFleet(sim.FleetConfig{Provisions: files, Log: slog.New(slog.NewTextHandler(io.Discard, nil)), Controller: rapidFlow})
 	check(err)
 	stage := httptest.NewServer(v.fleet.Handler())
 	v.t.Cleanup(stage.Close)
 	v.stage = stage.URL
 	group.Go(func() error { return v.fleet.Run(v.ctx) })
-	v.until("every bike has spoken", 60*time.Second, func() bool {
-		rows, err := n.db.Devices(v.ctx, "", demoVenue, "", len(bikes)+1)
+	v.until("every device has spoken", 60*time.Second, func() bool {
+		rows, err := n.db.Devices(v.ctx, "", "", "", len(bikes)+len(pumps)+1)
 		check(err)
 		for _, r := range rows {
 			if !r.Device.Sample.Fresh(time.Now()) || r.Device.Applied == 0 {

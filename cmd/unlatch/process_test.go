@@ -46,7 +46,7 @@ func running(t *testing.T, dir string, args ...string) (*background, readyFile) 
 	path := filepath.Join(dir, "ready.json")
 	_ = os.Remove(path)
 	b := process(t, dir, append([]string{"demo", "--http", "127.0.0.1:0", "--sim", "127.0.0.1:0", "--wechat", "127.0.0.1:0",
-		"--bikes", "4", "--riding", "1", "--ready-file", path}, args...)...)
+		"--bikes", "4", "--riding", "1", "--pumps", "1", "--fuelling", "0", "--ready-file", path}, args...)...)
 	b.until(t, 2*time.Minute, func() bool { _, err := os.Stat(path); return err == nil })
 	var r readyFile
 	text, err := os.ReadFile(path)

@@ -16,17 +16,17 @@ import (
 
 type simCmd struct {
 	Files  []string `arg:"" type:"existingfile" help:"Provisioning files, as 'unlatch devices provision' writes them."`
-	Memory string   `type:"path" placeholder:"DIR" help:"Keep each lock's flash and body there between runs."`
+	Memory string   `type:"path" placeholder:"DIR" help:"Keep each device's flash and body there between runs."`
 	Listen string   `default:"127.0.0.1:0" help:"Address for stage directions."`
 }
 
 // Help teaches what a stage direction is.
 func (simCmd) Help() string {
-	return `Each lock obeys docs/protocol.md. Stage directions are HTTP: POST /devices/{id}/close pushes the lock shut, GET /devices/{id}
-tells what its body really did.`
+	return `Each device obeys docs/protocol.md. Stage directions are HTTP: POST /devices/{id}/close pushes a lock shut, POST
+/devices/{id}/nozzle lifts and hangs up a pump's nozzle, GET /devices/{id} tells what the body really did.`
 }
 
-// Run plays the locks until it is told to stop.
+// Run plays the devices until it is told to stop.
 func (s simCmd) Run(ctx context.Context, log *slog.Logger, out io.Writer) error {
 	var all []sim.Provision
 	for _, path := range s.Files {
@@ -49,7 +49,7 @@ func (s simCmd) Run(ctx context.Context, log *slog.Logger, out io.Writer) error 
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(out, "%d locks take stage directions at %s/devices\n", len(all), address)
+	fmt.Fprintf(out, "%d devices take stage directions at %s/devices\n", len(all), address)
 	group.Go(func() error { return fleet.Run(ctx) })
 	return group.Wait()
 }
