@@ -47,9 +47,11 @@ func readme(t *testing.T) []block {
 // expected is what the page's shell must have printed when it ends, in order.
 var expected = []string{
 	`"state":"active"`, `"state":"settled"`, // the first ride
-	`"reason":"power"`,            // the unlucky one
+	`"reason":"power"`,                                                                               // the unlucky one
+	`"state":"fuelling"`, `"proven":false`, `"state":"active"`, `"state":"settled"`, `"kind":"fuel"`, // the tank
 	"500 schedules, 0 violations", // bad luck
-	`"id":"campus"`, `"id":"bike"`, "2 provisioning files are in", "bike-002", "0 findings",
+	`"id":"campus"`, `"id":"bike"`, "2 provisioning files are in", "bike-002",
+	`"id":"station"`, `"unit_price":8390`, "1 provisioning files are in", "0 findings",
 	`"bike-001"`, `"availability":"available"`, // the simulated lock is heard
 }
 

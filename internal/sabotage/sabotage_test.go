@@ -8,10 +8,8 @@ package sabotage
 
 import (
 	"fmt"
-	"io/fs"
 	"math/rand/v2"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -19,6 +17,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/unlatch/unlatch/internal/testkit"
 )
 
 // bug is one patch: its first lines say what it breaks and which test must fail.
@@ -59,51 +59,10 @@ func bugs(t *testing.T) []bug {
 	return all
 }
 
-// tree copies the repository's sources into a folder of the test's own.
-func tree(t *testing.T) string {
-	t.Helper()
-	root, err := filepath.Abs("../..")
-	if err != nil {
-		t.Fatal(err)
-	}
-	into := t.TempDir()
-	err = filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
-		if err != nil {
-			return err
-		}
-		rel, _ := filepath.Rel(root, path)
-		if d.IsDir() {
-			if strings.HasPrefix(d.Name(), ".") && rel != "." || rel == "bin" || d.Name() == "node_modules" {
-				return filepath.SkipDir
-			}
-			return os.MkdirAll(filepath.Join(into, rel), 0o755)
-		}
-		b, err := os.ReadFile(path)
-		if err != nil {
-			return err
-		}
-		return os.WriteFile(filepath.Join(into, rel), b, 0o644)
-	})
-	if err != nil {
-		t.Fatalf("copy the tree: %v", err)
-	}
-	return into
-}
-
-func (b bug) plant(t *testing.T, dir string, flags ...string) {
-	t.Helper()
-	cmd := exec.CommandContext(t.Context(), "git", append(append([]string{"apply"}, flags...), b.patch)...)
-	cmd.Dir = dir
-	cmd.Env = append(os.Environ(), "GIT_CEILING_DIRECTORIES="+filepath.Dir(dir))
-	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("%s does not apply; make it anew: %v\n%s", b.name, err, out)
-	}
-}
-
 func TestEveryPatchApplies(t *testing.T) {
-	dir := tree(t)
+	dir := testkit.Tree(t, "../..")
 	for _, b := range bugs(t) {
-		t.Run(b.name, func(t *testing.T) { b.plant(t, dir, "--check") })
+		t.Run(b.name, func(t *testing.T) { testkit.Patch(t, dir, b.patch, "--check") })
 	}
 }
 
@@ -129,16 +88,14 @@ func TestPlantedBugsAreCaught(t *testing.T) {
 	}
 	for _, b := range chosen {
 		t.Run(b.name, func(t *testing.T) {
-			dir := tree(t)
-			b.plant(t, dir)
-			cmd := exec.CommandContext(t.Context(), "go", "test", "-count=1", "-trimpath", "-timeout=4m", "-run", b.run, b.pkg)
-			cmd.Dir = dir
-			out, err := cmd.CombinedOutput()
+			dir := testkit.Tree(t, "../..")
+			testkit.Patch(t, dir, b.patch)
+			out, err := testkit.GoTest(t, dir, "-run", b.run, b.pkg)
 			switch {
 			case err == nil:
 				t.Errorf("not caught: %s; %s %s passed", b.breaks, b.pkg, b.failing)
-			case !strings.Contains(string(out), "--- FAIL: "+b.failing):
-				t.Errorf("%s %s did not fail by itself:\n%s", b.pkg, b.failing, tail(string(out)))
+			case !strings.Contains(out, "--- FAIL: "+b.failing):
+				t.Errorf("%s %s did not fail by itself:\n%s", b.pkg, b.failing, tail(out))
 			default:
 				t.Logf("caught: %s", b.breaks)
 			}
