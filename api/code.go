@@ -47,6 +47,7 @@ type Code struct {
 	URL     string `json:"url" doc:"What its symbol says"`
 	Device  string `json:"device,omitempty"`
 	Outlet  int    `json:"outlet,omitempty"`
+	Kiosk   bool   `json:"kiosk,omitempty" doc:"It hangs at the kiosk, not at the device"`
 	Revoked bool   `json:"revoked"`
 }
 
@@ -58,7 +59,7 @@ type CodeList struct {
 func (a *API) codeOf(c order.Code) Code {
 	n := qr.Number(c.Number)
 	return Code{Number: c.Number, Printed: qr.Format(n), URL: a.codeURL(n), Device: string(c.Device), Outlet: int(c.Outlet),
-		Revoked: c.Revoked}
+		Kiosk: c.Kiosk, Revoked: c.Revoked}
 }
 
 // codeURL is what the symbol of a number says.

@@ -27,6 +27,7 @@ type OpenItem struct {
 	Venue    string     `json:"venue,omitempty"`
 	Detail   string     `json:"detail"`
 	At       time.Time  `json:"at"`
+	Age      int64      `json:"age_s" doc:"Whole seconds since at, when this was answered"`
 	ClosedAt *time.Time `json:"closed_at,omitempty"`
 	ClosedBy string     `json:"closed_by,omitempty"`
 }
@@ -37,20 +38,24 @@ type OpenItemList struct {
 }
 
 type listItemsInput struct {
-	All   bool `query:"all"`
-	Limit int  `query:"limit" minimum:"1" maximum:"500" default:"100"`
+	All   bool   `query:"all"`
+	Kind  string `query:"kind" pattern:"^[a-z_]{1,40}$" doc:"Such as totaliser_gap"`
+	Venue string `query:"venue" pattern:"^[A-Za-z0-9_-]{1,32}$"`
+	Limit int    `query:"limit" minimum:"1" maximum:"500" default:"100"`
 }
 
 type listItemsOutput struct{ Body OpenItemList }
 
 func (a *API) listItems(ctx context.Context, in *listItemsInput) (*listItemsOutput, error) {
-	rows, err := a.Store.Items(ctx, in.All, in.Limit)
+	rows, err := a.Store.Items(ctx, in.All, in.Kind, in.Venue, in.Limit)
 	if err != nil {
 		return nil, err
 	}
+	now := time.Now()
 	return &listItemsOutput{OpenItemList{each(rows, func(i order.ItemRow) OpenItem {
 		return OpenItem{ID: i.ID, Kind: i.Kind, Subject: i.Subject, Device: string(i.Device), Order: i.Order, Venue: i.Venue,
-			Detail: i.Detail, At: i.At, ClosedAt: i.ClosedAt, ClosedBy: i.ClosedBy}
+			Detail: i.Detail, At: i.At,
+			Age: max(int64(now.Sub(i.At)/time.Second), 0), ClosedAt: i.ClosedAt, ClosedBy: i.ClosedBy}
 	})}}, nil
 }
 

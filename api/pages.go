@@ -5,6 +5,7 @@ import (
 	"context"
 	"embed"
 	"errors"
+	"fmt"
 	"html/template"
 	"net/http"
 	"strings"
@@ -160,6 +161,16 @@ func (a *API) codeView(ctx context.Context, path string) (rider.View, error) {
 		if venue.ID == d.Venue {
 			v.Venue, v.Phone = venue.Name, venue.Phone
 		}
+	}
+	if len(rows[0].Outlets) > 1 {
+		v.Device = fmt.Sprintf("%s / %d", d.ID, found.Outlet)
+	}
+	switch t, err := a.Orders.Catalog.TariffFor(ctx, d.Venue, d.Kind); {
+	case err == nil:
+		text := tariffText(t)
+		v.Prices = map[string][]string{rider.Chinese: text.ZH, rider.English: text.EN}
+	case !errors.Is(err, order.ErrNoTariff):
+		return v, err
 	}
 	for _, o := range rows[0].Outlets {
 		if o.N == found.Outlet {

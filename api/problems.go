@@ -137,6 +137,7 @@ var problems = []problemRow{
 	{Status: 404, Code: "venue_unknown", Title: "Venue is unknown", Errs: []error{errVenueUnknown}},
 	{Status: 404, Code: "rider_unknown", Title: "Rider is unknown", Errs: []error{errRiderUnknown}},
 	{Status: 404, Code: "open_item_unknown", Title: "Open item is unknown", Errs: []error{errItemUnknown}},
+	{Status: 404, Code: "close_unknown", Title: "Close is unknown", Errs: []error{errCloseUnknown}},
 	{Status: 404, Code: "api_key_unknown", Title: "API key is unknown", Errs: []error{errAPIKeyUnknown}},
 	{Status: 404, Code: "order_unknown", Title: "Order is unknown", Errs: []error{order.ErrNotFound}},
 

@@ -19,6 +19,8 @@ type Store interface {
 	Orders
 	Venues
 	Tariffs
+	Closes
+	Taxes
 	Devices
 	Journals
 	Codes
@@ -66,6 +68,27 @@ type Venues interface {
 type Tariffs interface {
 	Tariffs(ctx context.Context) ([]order.TariffRow, error)
 	AddTariff(ctx context.Context, r order.TariffRow, a order.Audit) (billing.Tariff, error)
+	// Prices are what a venue's tariffs are now and will be.
+	Prices(ctx context.Context, venue string) (order.PriceList, error)
+}
+
+// Closes are what a venue sold of fuel, shift by shift and day by day.
+type Closes interface {
+	// TakeClose closes a period, or returns what the key has answered before;
+	// order.ErrKeyReused when the key belongs to another request.
+	TakeClose(ctx context.Context, c order.TakeClose) (status int, answer []byte, err error)
+	// PreviewClose is what a close would hold now; nothing is stored.
+	PreviewClose(ctx context.Context, venue string, period order.Period) (order.Close, error)
+	// Closes lists newest first; period and after filter unless empty.
+	Closes(ctx context.Context, venue string, period order.Period, after string, limit int) ([]order.Close, error)
+	CloseByID(ctx context.Context, venue, id string) (order.Close, error)
+}
+
+// Taxes are what invoices need.
+type Taxes interface {
+	// TaxRows hands the sales and refunds of [from, to) to row, oldest first; an error
+	// of row ends it.
+	TaxRows(ctx context.Context, venue string, from, to time.Time, row func(order.TaxRow) error) error
 }
 
 // Devices are read and placed here; order.Service provisions them.
@@ -115,7 +138,9 @@ type Keys interface {
 
 // Items are what staff must look at.
 type Items interface {
-	Items(ctx context.Context, all bool, limit int) ([]order.ItemRow, error)
+	// Items lists those that are open, oldest first, or all, newest first. An empty
+	// kind or venue filters nothing.
+	Items(ctx context.Context, all bool, kind, venue string, limit int) ([]order.ItemRow, error)
 	// OpenItem opens an item. One of the same kind and subject that is open
 	// already stays as it is; that is no error.
 	OpenItem(ctx context.Context, i order.Item) error

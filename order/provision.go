@@ -67,6 +67,9 @@ func (p Provision) Decide(s Snapshot, env Env) (Changes, device.Device, error) {
 	old := *t.device
 	*t.device = device.Device{ID: p.Device, Kind: p.Kind, Venue: p.Venue, Epoch: old.Epoch + 1, PublicKey: p.PublicKey,
 		Service: device.InService, Display: p.Display, Version: old.Version}
+	if old.Service == device.Stopped { // new keys release no emergency stop
+		t.device.Service, t.device.ServiceReason = old.Service, old.ServiceReason
+	}
 	t.dirty["device"] = true
 	for i := range t.outlets {
 		o := &t.outlets[i]

@@ -505,7 +505,7 @@ func TestAnEmergencyStopEndsEverythingUntilAHandReleasesIt(t *testing.T) {
 			refused := func(want error) {
 				t.Helper()
 				x := s.placing()
-				at(2)(&x)
+				at(2, func(x *order.Place) { x.Ticket.Epoch = p.epoch })(&x)
 				if _, err := s.svc.Place(context.Background(), x); !errors.Is(err, want) {
 					t.Errorf("order: got %v, want %v", err, want)
 				}
@@ -514,6 +514,11 @@ func TestAnEmergencyStopEndsEverythingUntilAHandReleasesIt(t *testing.T) {
 			if _, err := s.svc.SetService(context.Background(), order.SetService{Device: p.id, Service: device.InService, Staff: staff}); !errors.Is(err, order.ErrStopped) {
 				t.Errorf("resume from afar: got %v, want ErrStopped", err)
 			}
+			if d, err := s.svc.Provision(context.Background(), order.Provision{Device: p.id, Kind: device.Pump, Venue: station.ID, Outlets: 2,
+				Grades: map[uint8]map[uint8]string{1: {1: "92"}, 2: {1: "92"}}, PublicKey: make([]byte, 32), Staff: staff}); err != nil || d.Service != device.Stopped {
+				t.Errorf("new keys: %v, %v; want it stopped still", d.Service, err)
+			}
+			p = s.dispenser(p.id, false)
 			s.hear(released(p))
 			refused(nil)
 		})

@@ -77,10 +77,12 @@ type View struct {
 	Operator     string
 	Number       string // as printed
 	Kind         string // lock or pump
-	Device       string // its id, as on its body
+	Device       string // its id, as on its body, with the side where it has several
 	Venue        string
 	Availability string // in the words of device.Availability
-	Phone        string
+	// Prices is the price rule in short sentences, by language.
+	Prices map[string][]string
+	Phone  string
 }
 
 // Page writes the page in the language, which is one that Language returns. An
@@ -101,10 +103,11 @@ func Page(w http.ResponseWriter, language string, v View) error {
 		Usable   bool
 		Trouble  trouble
 		Dial     string
+		Costs    []string
 	}{
 		View: v, Style: Style(), Language: language, Words: words, Thing: words.Things[v.Kind],
 		State: words.States[v.Availability], Usable: v.Availability == "available", Trouble: words.Troubles[v.Wrong],
-		Dial: dial(v.Phone),
+		Dial: dial(v.Phone), Costs: v.Prices[language],
 	})
 	if err != nil {
 		return fmt.Errorf("write the page behind a code: %w", err)

@@ -42,18 +42,18 @@ type trouble struct{ Title, Text string }
 
 // wording is what a page says in one language.
 type wording struct {
-	Number, Venue, Help string
-	How                 string
-	Steps               []string
-	Unusable            string
-	Things              map[string]string
-	States              map[string]string
-	Troubles            map[Wrong]trouble
+	Number, Venue, Price, Help string
+	How                        string
+	Steps                      []string
+	Unusable                   string
+	Things                     map[string]string
+	States                     map[string]string
+	Troubles                   map[Wrong]trouble
 }
 
 var languages = map[string]wording{
 	Chinese: {
-		Number: "编号", Venue: "地点", Help: "客服电话",
+		Number: "编号", Venue: "地点", Price: "价格", Help: "客服电话",
 		How:      "如何使用",
 		Steps:    []string{"打开微信", "点击“扫一扫”", "对准这台设备上的二维码"},
 		Unusable: "这台设备现在不能使用，请换一台。",
@@ -72,8 +72,8 @@ var languages = map[string]wording{
 		},
 	},
 	English: {
-		Number: "Number", Venue: "Place", Help: "Help",
-		How:      "How to ride",
+		Number: "Number", Venue: "Place", Price: "Price", Help: "Help",
+		How:      "How to use it",
 		Steps:    []string{"Open WeChat", "Tap Scan", "Point it at the code on this device"},
 		Unusable: "This one cannot be used now. Please take another.",
 		Things:   map[string]string{"lock": "Bike", "pump": "Fuel pump", "": "Device"},

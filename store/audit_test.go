@@ -20,6 +20,7 @@ var corruptions = map[string]string{
 	"audit_m3_within_limit":               `UPDATE accounts SET held = posted + 1 WHERE id LIKE 'wallet:%'; UPDATE transfers SET amount = (SELECT posted + 1 FROM accounts WHERE id LIKE 'wallet:%') WHERE kind = 'pending' AND id IN (SELECT hold_id FROM orders WHERE state = 'starting'); UPDATE orders SET hold_fen = (SELECT posted + 1 FROM accounts WHERE id LIKE 'wallet:%') WHERE state = 'starting'`,
 	"audit_m4_hold_resolved_with_order":   `UPDATE orders SET hold_id = NULL, hold_fen = 0 WHERE state = 'voided'`,
 	"audit_m5_one_capture_as_quoted":      `UPDATE orders SET charged = 1 WHERE state = 'voided'`,
+	"audit_m5_close_is_its_entries":       `INSERT INTO close_entries VALUES ('day', gen_random_uuid(), gen_random_uuid())`,
 	"audit_m6_start_has_order":            `UPDATE commands SET state = 'executed' WHERE state = 'rejected'`,
 	"audit_m8_refunds_within_bill":        `UPDATE orders SET refunded = 1 WHERE state = 'settled'`,
 	"audit_a1_one_execution_per_number":   `UPDATE evidence SET kind = 'executed', command_seq = 1 WHERE kind = 'ended' AND device LIKE 'bike%'`,

@@ -162,7 +162,8 @@ func queueLoadRider(b *pgx.Batch, q order.Query, s *order.Snapshot) {
 	b.Queue(`SELECT `+orderColumns+` FROM orders WHERE rider = $1 AND slot > 0`, q.Rider).
 		Query(collect(&s.Live, scanOrder))
 	b.Queue(`SELECT day, sum(CASE state WHEN 'settled' THEN charged + debt - refunded ELSE hold_fen END)::bigint
-		FROM orders WHERE rider = $1 AND class = 'printed' AND state <> 'voided' AND created_at > now() - interval '2 days'
+		FROM orders WHERE rider = $1 AND class = 'printed' AND state <> 'voided'
+			AND day >= to_char(now() - interval '2 days', 'YYYY-MM-DD')
 		GROUP BY day`, q.Rider).Query(func(rows pgx.Rows) error {
 		s.Spent = map[string]billing.Fen{}
 		var day string

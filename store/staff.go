@@ -166,11 +166,19 @@ func (db *DB) AuditPage(ctx context.Context, after string, limit int) ([]order.A
 	return pgx.CollectRows(rows, pgx.RowToStructByPos[order.Audit])
 }
 
-// Items lists open items, oldest first, or all of them newest first.
-func (db *DB) Items(ctx context.Context, all bool, limit int) ([]order.ItemRow, error) {
+// Items lists open items, oldest first, or all of them newest first. An empty kind
+// or venue filters nothing.
+func (db *DB) Items(ctx context.Context, all bool, kind, venue string, limit int) ([]order.ItemRow, error) {
+	var f filter
+	sort := "at DESC"
+	if !all {
+		f.when(true, "(closed_at IS NULL) = %s", true)
+		sort = "at"
+	}
+	f.when(kind != "", "kind = %s", kind)
+	f.when(venue != "", "venue = %s", venue)
 	rows, err := db.pool.Query(ctx, `SELECT id::text, kind, subject, device, coalesce(order_id::text, ''), venue, detail,
-		at, closed_at, coalesce(closed_by, '') FROM items WHERE $1 OR closed_at IS NULL
-		ORDER BY CASE WHEN $1 THEN now() - at ELSE at - '2000-01-01' END LIMIT $2`, all, limit)
+		at, closed_at, coalesce(closed_by, '') FROM items`+f.sql(sort, limit), f.args...)
 	if err != nil {
 		return nil, fmt.Errorf("list open items: %w", err)
 	}

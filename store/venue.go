@@ -60,7 +60,7 @@ func (db *DB) PutVenue(ctx context.Context, v order.Venue, a order.Audit) error 
 func (db *DB) TariffFor(ctx context.Context, venue string, kind device.Kind) (billing.Tariff, error) {
 	var t billing.Tariff
 	err := db.pool.QueryRow(ctx, `SELECT rule FROM tariffs WHERE venue = $1 AND kind = $2
-		AND effective_at <= clock_timestamp() ORDER BY effective_at DESC, version DESC LIMIT 1`, venue, kind).Scan(&t)
+		AND effective_at <= clock_timestamp() ORDER BY effective_at DESC, version DESC, id LIMIT 1`, venue, kind).Scan(&t)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return t, fmt.Errorf("tariff for %s at venue %s: %w", kind, venue, order.ErrNoTariff)
 	}
