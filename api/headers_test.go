@@ -14,7 +14,7 @@ type display order.Live
 func (d display) Live(device.ID, uint8) (order.Live, bool) { return order.Live(d), true }
 
 func TestETag(t *testing.T) {
-	a := &API{Config: Config{Live: display{Uptime: 1234, At: time.Unix(100, 0)}}}
+	a := &API{Config: Config{Live: display{State: "fuelling", Uptime: 1234, At: time.Unix(100, 0)}}}
 	for want, o := range map[string]order.Order{
 		`"v7.0"`:    {Version: 7},
 		`"v7.1234"`: {Version: 7, State: order.Active, ActiveAt: time.Unix(99, 0)},
@@ -24,6 +24,10 @@ func TestETag(t *testing.T) {
 		if got := a.etagOf(o); got != want {
 			t.Errorf("got %s, want %s", got, want)
 		}
+	}
+	a.Live = display{State: "idle", Uptime: 2345, At: time.Unix(100, 0)}
+	if got := a.etagOf(order.Order{Version: 7, State: order.Active, ActiveAt: time.Unix(99, 0)}); got != `"v7.0"` {
+		t.Errorf("hung up, and the end not told: got %s", got)
 	}
 	if got := (&API{}).etagOf(order.Order{Version: 7, State: order.Active}); got != `"v7.0"` {
 		t.Errorf("without displays: got %s", got)

@@ -35,11 +35,15 @@ func (a *API) liveOf(o order.Order) *LiveFigures {
 		return nil
 	}
 	live, ok := a.Live.Live(o.Device, o.Outlet)
-	if !ok || live.At.Before(o.ActiveAt.Add(-time.Second)) {
+	if !ok || !inUse[live.State] || live.At.Before(o.ActiveAt.Add(-time.Second)) {
 		return nil
 	}
 	return &LiveFigures{State: live.State, Millilitres: live.Millilitres, Fen: live.Fen, At: live.At, uptime: live.Uptime}
 }
+
+// inUse holds the states in which a display shows a use: a side that is idle again
+// was hung up, and its word of that is on its way.
+var inUse = map[string]bool{"authorised": true, "started": true, "fuelling": true, "suspended": true, "complete": true, "fault": true}
 
 // Preset is what a rider chose before the use.
 type Preset struct {
@@ -116,6 +120,9 @@ func (f *FuelRule) rule() *billing.FuelRule {
 func fuelText(f *billing.FuelRule, say func(zh, en string)) {
 	for _, g := range f.Grades {
 		price := fmt.Sprintf("%d.%03d", g.UnitPrice/1000, g.UnitPrice%1000)
+		if g.UnitPrice%10 == 0 { // as pumps show it
+			price = price[:len(price)-1]
+		}
 		say(fmt.Sprintf("%s ¥%s/升", g.Name, price), fmt.Sprintf("%s ¥%s per litre", g.Name, price))
 	}
 	say(fmt.Sprintf("单次 ¥%v 至 ¥%v", f.LeastAmount, f.MostAmount), fmt.Sprintf("¥%v to ¥%v at a time", f.LeastAmount, f.MostAmount))
