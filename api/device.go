@@ -33,8 +33,9 @@ type Device struct {
 	Kind          Kind       `json:"kind"`
 	Venue         string     `json:"venue"`
 	Epoch         int64      `json:"epoch" doc:"How often it was provisioned"`
-	Service       string     `json:"service" enum:"in_service,maintenance,stopped,out_of_service,retired"`
+	Service       string     `json:"service" enum:"in_service,maintenance,out_of_service,retired"`
 	ServiceReason string     `json:"service_reason,omitempty"`
+	Stopped       string     `json:"stopped,omitempty" doc:"Why an emergency stop is in force; only a hand at the device ends it"`
 	HeardAt       *time.Time `json:"heard_at,omitempty"`
 	Firmware      string     `json:"firmware,omitempty"`
 	Lat           *float64   `json:"lat,omitempty" doc:"WGS-84"`
@@ -101,21 +102,22 @@ type Evidence struct {
 
 func (a *API) deviceOf(row order.DeviceRow) Device {
 	d, now := row.Device, time.Now()
-	return Device{ID: string(d.ID), Kind: kindOf(d.Kind), Venue: d.Venue, Epoch: int64(d.Epoch), Service: string(d.Service),
+	v := Device{ID: string(d.ID), Kind: kindOf(d.Kind), Venue: d.Venue, Epoch: int64(d.Epoch), Service: string(d.Service),
 		ServiceReason: d.ServiceReason, HeardAt: optionalTime(d.HeardAt), Firmware: d.Firmware, Lat: row.Lat, Lng: row.Lng,
-		Battery: a.battery(d.ID), Outlets: each(row.Outlets, func(o device.Outlet) Outlet {
-			v := Outlet{N: int(o.N), Availability: string(d.Availability(o, false, now)), Order: o.Order,
-				Block: string(o.Block), Opens: o.Opens, Nozzles: nozzlesOf(o.Meter, true)}
-			if a.Live != nil {
-				if l, ok := a.Live.Live(d.ID, o.N); ok {
-					v.Live = &LiveFigures{State: l.State, Millilitres: l.Millilitres, Fen: l.Fen, At: l.At}
-				}
-			}
-			if o.Stated.Known {
-				v.Closed = &o.Stated.Closed
-			}
-			return v
-		})}
+		Battery: a.battery(d.ID)}
+	if d.Halt != nil {
+		v.Stopped = d.Halt.Reason
+	}
+	live := a.displays(row)
+	v.Outlets = each(row.Outlets, func(o device.Outlet) Outlet {
+		shown := Outlet{N: int(o.N), Availability: string(d.Availability(o, false, now)), Order: o.Order,
+			Block: string(o.Block), Opens: o.Opens, Nozzles: nozzlesOf(o.Meter, true), Live: live[o.N]}
+		if o.Stated.Known {
+			shown.Closed = &o.Stated.Closed
+		}
+		return shown
+	})
+	return v
 }
 
 func commandOf(c device.Command) Command {

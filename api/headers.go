@@ -11,9 +11,12 @@ import (
 
 // etagOf is an order's entity tag, quotes included: its version and, while a
 // display runs, the moment on the device's clock at which it showed its figures.
-func (a *API) etagOf(o order.Order) string {
+func (a *API) etagOf(o order.Order) string { return tagOf(o, a.liveOf(o)) }
+
+// tagOf is the entity tag of an order shown with the given figures.
+func tagOf(o order.Order, live *LiveFigures) string {
 	var figures uint64
-	if live := a.liveOf(o); live != nil {
+	if live != nil {
 		figures = live.uptime
 	}
 	return fmt.Sprintf(`"v%d.%d"`, o.Version, figures)

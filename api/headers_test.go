@@ -11,7 +11,7 @@ import (
 // display shows the same on every outlet.
 type display order.Live
 
-func (d display) Live(device.ID, uint8) (order.Live, bool) { return order.Live(d), true }
+func (d display) Live(device.ID) map[uint8]order.Live { return map[uint8]order.Live{0: order.Live(d)} }
 
 func TestETag(t *testing.T) {
 	a := &API{Config: Config{Live: display{State: "fuelling", Uptime: 1234, At: time.Unix(100, 0)}}}

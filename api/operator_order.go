@@ -116,7 +116,7 @@ func (a *API) operatorOrder(ctx context.Context, id string) (*operatorOrderOutpu
 	}
 	v := operatorOrderOf(o, moves)
 	v.Live = a.liveOf(o)
-	return &operatorOrderOutput{a.etagOf(o), v}, nil
+	return &operatorOrderOutput{tagOf(o, v.Live), v}, nil
 }
 
 // UnlockBody is a service unlock's request.

@@ -27,14 +27,14 @@ type Order struct {
 	Hold       int64        `json:"hold_fen" doc:"Held of the balance while the order is live; fuel never costs more"`
 	Preset     *Preset      `json:"preset,omitempty"`
 	Live       *LiveFigures `json:"live,omitempty" doc:"What the display shows now; not yet proven"`
-	Fuel       *Fuel        `json:"fuel,omitempty" doc:"What the pump signed at the end"`
+	Fuel       *Fuel        `json:"fuel,omitempty" doc:"What flowed, by the pump's signed word"`
 	Quote      Quote        `json:"quote" doc:"Until the order has ended: what the least use would cost"`
 	Charged    int64        `json:"charged_fen" doc:"Taken of the hold"`
 	Debt       int64        `json:"debt_fen" doc:"What the hold did not cover"`
 	Refunded   int64        `json:"refunded_fen"`
 	Reason     string       `json:"reason,omitempty" doc:"Why it was voided or ended, a stable word"`
 	EndedBy    string       `json:"ended_by,omitempty" doc:"Which input ended it"`
-	Measured   string       `json:"measured,omitempty" doc:"How its length was found: within_boot, across_boots, shortest, last_proven"`
+	Measured   string       `json:"measured,omitempty" doc:"How it was measured: within_boot, across_boots, shortest, last_proven; of fuel: pump, totaliser"`
 	Unproven   bool         `json:"unproven" doc:"Voided, but the device has not said whether it opened"`
 	Cancelling bool         `json:"cancelling" doc:"A cancellation waits for the device's word"`
 	CreatedAt  time.Time    `json:"created_at"`
@@ -234,7 +234,7 @@ func (a *API) shown(ctx context.Context, o order.Order) (*orderAnswer, error) {
 	}
 	v := orderOf(o, moves, byForRiders)
 	v.Live = a.liveOf(o)
-	return &orderAnswer{Status: http.StatusOK, ETag: a.etagOf(o), CacheControl: "private, no-cache", Body: &v}, nil
+	return &orderAnswer{Status: http.StatusOK, ETag: tagOf(o, v.Live), CacheControl: "private, no-cache", Body: &v}, nil
 }
 
 type getOrderInput struct {

@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"fmt"
 
 	"github.com/unlatch/unlatch/device"
 	"github.com/unlatch/unlatch/order"
@@ -22,7 +23,7 @@ type NewDevice struct {
 	Lng     *float64 `json:"lng,omitempty" minimum:"-180" maximum:"180"`
 	Outlets int      `json:"outlets,omitempty" minimum:"1" maximum:"16" default:"1"`
 	Sides   []Side   `json:"sides,omitempty" maxItems:"16" doc:"Of a pump: one per outlet, in their order"`
-	Display bool     `json:"display,omitempty" doc:"It shows rotating codes: each outlet gets a code of its own for it"`
+	Display bool     `json:"display,omitempty" doc:"It shows rotating codes, behind the number of its outlet's code; an outlet without one gets one"`
 }
 
 // Side is an outlet with nozzles.
@@ -37,18 +38,21 @@ type SideNozzle struct {
 }
 
 // grades is the shape that order knows; nil where no side was named.
-func grades(sides []Side) map[uint8]map[uint8]string {
+func grades(sides []Side) (map[uint8]map[uint8]string, error) {
 	if len(sides) == 0 {
-		return nil
+		return nil, nil
 	}
 	all := map[uint8]map[uint8]string{}
 	for i, s := range sides {
 		all[uint8(i+1)] = map[uint8]string{}
 		for _, n := range s.Nozzles {
+			if _, twice := all[uint8(i+1)][uint8(n.N)]; twice {
+				return nil, fmt.Errorf("side %d has nozzle %d twice: %w", i+1, n.N, order.ErrInvalid)
+			}
 			all[uint8(i+1)][uint8(n.N)] = n.Grade
 		}
 	}
-	return all
+	return all, nil
 }
 
 // ProvisionResults is what became of each device, in the order of the request.
@@ -88,8 +92,7 @@ func (a *API) provisionDevices(ctx context.Context, in *provisionDevicesInput) (
 		case seen[d.ID]: // a second epoch would make the first file worthless
 			err = order.ErrExists
 		case venues[d.Venue]:
-			file, err = a.Provision(ctx, ProvisionRequest{Device: device.ID(d.ID), Kind: device.Kind(d.Kind), Venue: d.Venue,
-				Outlets: max(d.Outlets, len(d.Sides), 1), Grades: grades(d.Sides), Display: d.Display, Staff: audit(ctx, "device.provision", "device "+d.ID, in.Body.Reason, nil)})
+			file, err = a.provision(ctx, d, in.Body.Reason)
 		}
 		seen[d.ID] = true
 		if err != nil && len(in.Body.Devices) == 1 {
@@ -105,4 +108,14 @@ func (a *API) provisionDevices(ctx context.Context, in *provisionDevicesInput) (
 		results = append(results, result)
 	}
 	return &provisionDevicesOutput{ProvisionResults{results}}, nil
+}
+
+func (a *API) provision(ctx context.Context, d NewDevice, reason string) (any, error) {
+	nozzles, err := grades(d.Sides)
+	if err != nil {
+		return nil, err
+	}
+	return a.Provision(ctx, ProvisionRequest{Device: device.ID(d.ID), Kind: device.Kind(d.Kind), Venue: d.Venue,
+		Outlets: max(d.Outlets, len(d.Sides), 1), Grades: nozzles, Display: d.Display,
+		Staff: audit(ctx, "device.provision", "device "+d.ID, reason, nil)})
 }

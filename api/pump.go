@@ -2,6 +2,7 @@ package api
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/unlatch/unlatch/billing"
@@ -13,8 +14,9 @@ import (
 
 // Live knows what the displays of devices show.
 type Live interface {
-	// Live returns the newest figures of an outlet; false when nobody told any.
-	Live(id device.ID, outlet uint8) (order.Live, bool)
+	// Live returns the newest figures of a device's outlets; those are missing of
+	// which nobody told any. They must not be changed.
+	Live(id device.ID) map[uint8]order.Live
 }
 
 // LiveFigures is what a display shows while an order is active.
@@ -34,11 +36,24 @@ func (a *API) liveOf(o order.Order) *LiveFigures {
 	if a.Live == nil || o.State != order.Active {
 		return nil
 	}
-	live, ok := a.Live.Live(o.Device, o.Outlet)
+	live, ok := a.Live.Live(o.Device)[o.Outlet]
 	if !ok || !inUse[live.State] || live.At.Before(o.ActiveAt.Add(-time.Second)) {
 		return nil
 	}
 	return &LiveFigures{State: live.State, Millilitres: live.Millilitres, Fen: live.Fen, At: live.At, uptime: live.Uptime}
+}
+
+// displays is what a device's displays show, by outlet; nothing is asked of devices
+// without a meter.
+func (a *API) displays(row order.DeviceRow) map[uint8]*LiveFigures {
+	if a.Live == nil || !slices.ContainsFunc(row.Outlets, func(o device.Outlet) bool { return o.Meter.Grades != nil }) {
+		return nil
+	}
+	all := map[uint8]*LiveFigures{}
+	for n, l := range a.Live.Live(row.Device.ID) {
+		all[n] = &LiveFigures{State: l.State, Millilitres: l.Millilitres, Fen: l.Fen, At: l.At}
+	}
+	return all
 }
 
 // inUse holds the states in which a display shows a use: a side that is idle again
@@ -66,7 +81,8 @@ func presetOf(p billing.Preset) *Preset {
 	return &Preset{Grade: p.Grade, Amount: int64(p.Amount), Millilitres: p.Millilitres}
 }
 
-// Fuel is what a pump dispensed in an order, as it signed it.
+// Fuel is what a pump dispensed in an order, as it signed it; where its own end of the
+// use is lost, what its totalisers say (measured: totaliser).
 type Fuel struct {
 	Grade       string `json:"grade"`
 	Millilitres int64  `json:"millilitres"`

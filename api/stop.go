@@ -109,6 +109,9 @@ func (a *API) interlock(ctx context.Context, in *interlockInput) (*stopVenueOutp
 }
 
 func (a *API) stopAll(ctx context.Context, v VenueStop, act, reason string) (*stopVenueOutput, error) {
+	if v.Devices == 0 {
+		return nil, fmt.Errorf("stop venue %s: nothing there can be stopped: %w", v.Venue, order.ErrWrongState)
+	}
 	row := audit(ctx, act, "venue "+v.Venue, reason, map[string]int{"devices": v.Devices, "running": v.Running})
 	err := a.Orders.StopVenue(ctx, order.Stop{Venue: v.Venue, By: "staff " + row.Staff, Reason: reason, At: row.At}, &row)
 	if err != nil {

@@ -37,10 +37,16 @@ func ruleOf(t billing.Tariff) TariffRule {
 }
 
 // set puts the rule into a tariff: by volume where fuel is given, by time else.
-func (r TariffRule) set(t *billing.Tariff) {
+// billing.ErrBadTariff: it is both.
+func (r TariffRule) set(t *billing.Tariff) error {
 	if r.Fuel != nil {
+		for _, v := range []*int64{r.UnlockFee, r.FreeMS, r.BlockMS, r.BlockFee, r.RideCap, r.DayCap} {
+			if v != nil {
+				return fmt.Errorf("%w: it has prices by time and by volume; give one of them", billing.ErrBadTariff)
+			}
+		}
 		t.FuelRule, t.Rounding = r.Fuel.rule(), billing.HalfUp
-		return
+		return nil
 	}
 	value := func(v *int64) int64 {
 		if v == nil {
@@ -51,6 +57,7 @@ func (r TariffRule) set(t *billing.Tariff) {
 	t.Rounding = billing.StartedBlocks
 	t.TimeRule = &billing.TimeRule{UnlockFee: billing.Fen(value(r.UnlockFee)), FreeMS: value(r.FreeMS), BlockMS: value(r.BlockMS),
 		BlockFee: billing.Fen(value(r.BlockFee)), RideCap: billing.Fen(value(r.RideCap)), DayCap: billing.Fen(value(r.DayCap))}
+	return nil
 }
 
 // TariffCard is what a rider sees of a tariff before the ride.
@@ -177,8 +184,14 @@ func (a *API) addTariff(ctx context.Context, in *addTariffInput) (*tariffOutput,
 	b := in.Body
 	row := order.TariffRow{Venue: b.Venue, Kind: device.Kind(b.Kind), EffectiveAt: time.Now(),
 		Tariff: billing.Tariff{ID: b.ID, Name: b.Name}}
-	b.TariffRule.set(&row.Tariff)
+	if err := b.TariffRule.set(&row.Tariff); err != nil {
+		return nil, err
+	}
 	if b.EffectiveAt != nil {
+		if b.EffectiveAt.Before(row.EffectiveAt.Add(-time.Minute)) {
+			return nil, fmt.Errorf("effective_at %s is past, and what was sold then stays so; leave it out for now: %w",
+				b.EffectiveAt.Format(time.RFC3339), order.ErrInvalid)
+		}
 		row.EffectiveAt = *b.EffectiveAt
 	}
 	added, err := a.Store.AddTariff(ctx, row, audit(ctx, "tariff.add", "tariff "+b.ID, b.Reason, row.Tariff))

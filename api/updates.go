@@ -70,10 +70,10 @@ func (a *API) stream(ctx context.Context, s *stream, f *follower, o order.Order,
 			if err != nil {
 				return err
 			}
-			if err := s.order(tag, *answer.Body); err != nil {
+			if err := s.order(answer.ETag, *answer.Body); err != nil {
 				return err
 			}
-			sent = tag
+			sent = answer.ETag
 		}
 		if o.State == order.Settled || o.State == order.Voided {
 			return nil

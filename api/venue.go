@@ -31,7 +31,7 @@ type VenueFacts struct {
 type Venue struct {
 	ID string `json:"id"`
 	VenueFacts
-	Stopped bool `json:"stopped" doc:"An emergency stop is in force; a hand at the devices ends it"`
+	Stopped bool `json:"stopped" doc:"An emergency stop is in force on a device here; only a hand at it ends that"`
 }
 
 // VenueList is all venues.
@@ -41,7 +41,7 @@ type VenueList struct {
 
 func venueOf(v order.Venue) Venue {
 	return Venue{v.ID, VenueFacts{Name: v.Name, TimeZone: v.TimeZone, Open: v.Open, Lat: v.Lat, Lng: v.Lng,
-		StartRadius: v.StartRadius, KioskOnly: v.KioskOnly, Phone: v.Phone}, v.Stopped}
+		StartRadius: v.StartRadius, KioskOnly: v.KioskOnly, Phone: v.Phone}, v.Stopped || v.Halted}
 }
 
 type listVenuesOutput struct{ Body VenueList }

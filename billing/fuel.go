@@ -3,6 +3,8 @@ package billing
 import (
 	"fmt"
 	"math/bits"
+	"strings"
+	"unicode"
 )
 
 // HalfUp rounds money to the nearest Fen, a half upwards.
@@ -100,8 +102,8 @@ func (f *FuelRule) check(r Rounding) error {
 	named := map[string]bool{}
 	for _, g := range f.Grades {
 		switch {
-		case g.ID == "" || len(g.ID) > 16 || named[g.ID]:
-			return bad("grade %q: give each grade its own name of 1 to 16 bytes", g.ID)
+		case g.ID == "" || len(g.ID) > 16 || named[g.ID] || strings.ContainsFunc(g.ID, oddInGrade):
+			return bad("grade %q: give each grade its own name of 1 to 16 letters, digits, '+', '-', '#' or '.'", g.ID)
 		case g.UnitPrice < 1 || g.UnitPrice > maxUnitPrice:
 			return bad("grade %s: unit_price must be 1 to %d milli-yuan per litre", g.ID, maxUnitPrice)
 		case g.TaxPermille < 0 || g.TaxPermille > 1000:
@@ -120,6 +122,11 @@ func (f *FuelRule) check(r Rounding) error {
 		return bad("most_millilitres must be 1 to %d", maxMillilitres)
 	}
 	return nil
+}
+
+// oddInGrade tells what a display, a sheet or a log line should not meet.
+func oddInGrade(r rune) bool {
+	return !unicode.IsLetter(r) && !unicode.IsDigit(r) && !strings.ContainsRune("+-#.", r)
 }
 
 func (f *FuelRule) least() Fen { return f.LeastAmount }
@@ -150,7 +157,11 @@ func (f *FuelRule) Agrees(grade string, ml int64, fen Fen) bool {
 func (f *FuelRule) allow(p Preset, balance Fen) (Allowance, error) {
 	g, ok := f.Grade(p.Grade)
 	if !ok {
-		return Allowance{}, fmt.Errorf("%w: grade %q is not sold here", ErrPreset, p.Grade)
+		var sold []string
+		for _, g := range f.Grades {
+			sold = append(sold, g.ID)
+		}
+		return Allowance{}, fmt.Errorf("%w: choose a grade of %q, not %q", ErrPreset, sold, p.Grade)
 	}
 	a := Allowance{UnitPrice: g.UnitPrice, Millilitres: f.MostMillilitres}
 	switch {

@@ -128,6 +128,8 @@ func TestAFuelTariffThatCannotBeMeantIsRefused(t *testing.T) {
 		"no grades":             func(f *billing.FuelRule) { f.Grades = nil },
 		"a grade twice":         func(f *billing.FuelRule) { f.Grades = append(f.Grades, f.Grades[0]) },
 		"a nameless grade":      func(f *billing.FuelRule) { f.Grades[0].ID = "" },
+		"a formula":             func(f *billing.FuelRule) { f.Grades[0].ID = "=1+1" },
+		"a line break":          func(f *billing.FuelRule) { f.Grades[0].ID = "92\n" },
 		"a free grade":          func(f *billing.FuelRule) { f.Grades[0].UnitPrice = 0 },
 		"a price beyond reason": func(f *billing.FuelRule) { f.Grades[0].UnitPrice = 1_000_001 },
 		"a tax above the price": func(f *billing.FuelRule) { f.Grades[0].TaxPermille = 1001 },

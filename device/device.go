@@ -36,14 +36,12 @@ type Kind string
 // Service says whether a device may serve riders at all.
 type Service string
 
-// InService serves. Maintenance is the staff's switch. Stopped is an emergency:
-// staff, an interlock or a hand at the device stopped it, and only a hand at the
-// device ends that. OutOfService is the server's own verdict (lost flash,
-// contradicting evidence) and ends only by re-provisioning. Retired is for good.
+// InService serves. Maintenance is the staff's switch. OutOfService is the server's
+// own verdict (lost flash, contradicting evidence) and ends only by re-provisioning.
+// Retired is for good. An emergency stop stands beside them: see Halt.
 const (
 	InService    Service = "in_service"
 	Maintenance  Service = "maintenance"
-	Stopped      Service = "stopped"
 	OutOfService Service = "out_of_service"
 	Retired      Service = "retired"
 )
@@ -64,6 +62,8 @@ type Device struct {
 	PublicKey     []byte // Ed25519, 32 bytes
 	Service       Service
 	ServiceReason string // why it is not in service, in words for staff
+	Halt          *Halt  // the emergency stop in force; nil = none
+	Told          int64  // the newest stop of a venue that reached the device; 0 = none
 
 	Journal  Journal // zero until the first evidence or beat of this epoch
 	Applied  uint64  // evidence 1..Applied of Journal is applied or lost
@@ -81,6 +81,24 @@ type Device struct {
 	TimedAt time.Time
 
 	Version int64 // of the row; 0 = not stored yet
+}
+
+// Halt is an emergency stop in force for a device. Whoever began it, only a hand at
+// the device ends it, and only one that came after it: a release that was already on
+// its way proves that nobody looked.
+type Halt struct {
+	Reason string `json:"reason"`
+	// Seqs are the numbers of the stops that the server sent, by outlet; nil: the
+	// device shut itself down.
+	Seqs map[uint8]uint64 `json:"seqs,omitempty"`
+}
+
+// Releases tells whether a piece of evidence, which says that a hand released the
+// device, came after the stop: the number of the server's stop was burned by then.
+// What the device itself began precedes its release in the journal anyway.
+func (h Halt) Releases(e Evidence) bool {
+	seq, sent := h.Seqs[e.Outlet]
+	return !sent || e.LastSeq >= seq
 }
 
 // BootSeen is one boot of a device as far as its words tell. The list in a Device
@@ -166,7 +184,7 @@ func (d Device) Availability(o Outlet, reserved bool, now time.Time) Availabilit
 	switch {
 	case d.Service == Retired:
 		return Removed
-	case d.Service != InService:
+	case d.Service != InService, d.Halt != nil:
 		return NonOperational
 	case o.Order != "" && reserved:
 		return Reserved

@@ -117,7 +117,7 @@ func (h *Hearing) hearBeat(b Beat, waiting []Evidence) {
 		}
 	}
 	for _, said := range b.Outlets {
-		h.stated(said.N, said.LastSeq, said.Closed, said.Counters, b.Boot, b.Uptime)
+		h.stated(said.N, said.LastSeq, said.Closed, said.Counters, b.Boot, b.Uptime, b.Highest)
 	}
 	if b.Highest > d.Applied {
 		h.Ack = &Ack{d.Journal, d.Applied} // also the replay request
@@ -160,7 +160,7 @@ func (h *Hearing) advance(pieces []Evidence) {
 				d.Boots[i].Seq = e.Seq
 			}
 		}
-		h.stated(e.Outlet, e.LastSeq, e.Closed, e.Counters, e.Boot, e.Uptime)
+		h.stated(e.Outlet, e.LastSeq, e.Closed, e.Counters, e.Boot, e.Uptime, e.Seq)
 		h.Ready = append(h.Ready, e)
 	}
 }
@@ -188,8 +188,10 @@ func (h *Hearing) closeGap(to uint64, waiting []Evidence) {
 }
 
 // stated notes what a word says of one outlet: the numbers only grow, and the
-// bolt's state is that of the newest moment on the device's own time line.
-func (h *Hearing) stated(n uint8, lastSeq uint64, closed bool, c Counters, boot Boot, uptime uint64) {
+// bolt's state is that of the newest moment on the device's own time line. Of two
+// words of one millisecond a beat that knew less of the journal than what is applied
+// was made before it.
+func (h *Hearing) stated(n uint8, lastSeq uint64, closed bool, c Counters, boot Boot, uptime, journalled uint64) {
 	for i := range h.Outlets {
 		o := &h.Outlets[i]
 		if o.N != n {
@@ -202,7 +204,8 @@ func (h *Hearing) stated(n uint8, lastSeq uint64, closed bool, c Counters, boot 
 			h.Restored = append(h.Restored, n)
 		}
 		o.Opens = max(o.Opens, c.Opens)
-		if !o.Stated.Known || h.Device.newer(boot, uptime, o.Stated.Boot, o.Stated.Uptime) {
+		tie := boot == o.Stated.Boot && uptime == o.Stated.Uptime
+		if !o.Stated.Known || h.Device.newer(boot, uptime, o.Stated.Boot, o.Stated.Uptime) && !(tie && journalled < h.Device.Applied) {
 			o.Stated = Stated{Known: true, Closed: closed, Boot: boot, Uptime: uptime}
 			if c.Totaliser != nil {
 				o.Meter.Stated = maps.Clone(c.Totaliser)

@@ -1,6 +1,9 @@
 package device
 
-import "maps"
+import (
+	"maps"
+	"slices"
+)
 
 // Pump is a fuel dispenser: an outlet per side, nozzles with a totaliser each.
 const Pump Kind = "pump"
@@ -41,16 +44,28 @@ func (m Meter) Jumps(said map[uint8]uint64) []Jump {
 	return jumps
 }
 
-// Since is how much all nozzles together let through since what is explained, in
-// ml. known is false before anything was heard.
-func (m Meter) Since(said map[uint8]uint64) (ml int64, known bool) {
+// Since is how much passed since what is explained, in ml: through the given
+// nozzles, and through all others. known is false before anything was heard.
+func (m Meter) Since(said map[uint8]uint64, nozzles ...uint8) (ml, others int64, known bool) {
 	if m.Explained == nil || said == nil {
-		return 0, false
+		return 0, 0, false
 	}
 	for _, j := range m.Jumps(said) {
-		ml += j.Ml
+		if slices.Contains(nozzles, j.Nozzle) {
+			ml += j.Ml
+		} else {
+			others += max(j.Ml, -j.Ml) // what went back is no less wrong
+		}
 	}
-	return ml, true
+	return ml, others, true
+}
+
+// Total is the sum of what is explained, ml: the place of a gap in an outlet's life.
+func (m Meter) Total() (ml uint64) {
+	for _, v := range m.Explained {
+		ml += v
+	}
+	return ml
 }
 
 // Explain returns the meter with everything up to said explained.

@@ -95,6 +95,10 @@ func (l *LastSeen) Telemetry(id device.ID, t wire.Telemetry) {
 	})
 }
 
+// overtaken is how much older telemetry may be than what was heard before it, on the
+// device's clock, in ms.
+const overtaken = 10_000
+
 // metersOf is what the displays show after a telemetry. An older one that was
 // overtaken on its way changes nothing.
 func metersOf(shown map[uint8]order.Live, t wire.Telemetry) map[uint8]order.Live {
@@ -107,19 +111,21 @@ func metersOf(shown map[uint8]order.Live, t wire.Telemetry) map[uint8]order.Live
 	}
 	now := time.Now().UTC()
 	for _, m := range t.Meters {
-		if had := next[m.Outlet]; t.Uptime < had.Uptime && now.Sub(had.At) < time.Minute {
+		// A little older: it was overtaken. Much older: the device has started again.
+		if had := next[m.Outlet]; t.Uptime < had.Uptime && had.Uptime-t.Uptime < overtaken {
 			continue
 		}
-		next[m.Outlet] = order.Live{State: m.State.String(), Millilitres: m.Millilitres, Fen: m.Fen, Uptime: t.Uptime, At: now}
+		uptime := t.Uptime
+		if uptime == 0 { // not told: our own clock tells figures apart as well
+			uptime = uint64(now.UnixMilli())
+		}
+		next[m.Outlet] = order.Live{State: m.State.String(), Millilitres: m.Millilitres, Fen: m.Fen, Uptime: uptime, At: now}
 	}
 	return next
 }
 
 // Live implements api.Live.
-func (l *LastSeen) Live(id device.ID, outlet uint8) (order.Live, bool) {
-	shown, ok := l.read(id, liveLife).Meters[outlet]
-	return shown, ok
-}
+func (l *LastSeen) Live(id device.ID) map[uint8]order.Live { return l.read(id, liveLife).Meters }
 
 // liveLife is how long figures heard here are preferred to what another replica
 // may have heard since.

@@ -84,8 +84,10 @@ type Venue struct {
 	Open     bool   // the switch that every start reads
 	// KioskOnly forbids starting on the forecourt: the code must hang at the kiosk.
 	KioskOnly bool
-	// Stopped: an emergency stop is in force for what a stop can end.
-	Stopped  bool
+	// Stopped: an emergency stop is on its way to every device that a stop can end.
+	Stopped bool
+	// Halted: a device here is stopped; for display.
+	Halted   bool
 	Lat, Lng float64
 	// StartRadius is how far from the device a rider may be, metres; 0 = anywhere.
 	StartRadius int
@@ -168,17 +170,13 @@ type Changes struct {
 	Stops     []Stop
 }
 
-// Stop is an emergency stop of a venue beginning. Who began it, and when all its
-// devices were told, is kept; it is over once a hand at one of them released it.
+// Stop is an emergency stop of a venue beginning. See StopLog.
 type Stop struct {
 	ID     string
 	Venue  string
 	By     string // "staff {id}", "device {id}"
 	Reason string
 	At     time.Time
-	// Over ends the venue's stops that have reached every device, instead of
-	// beginning one.
-	Over bool
 }
 
 // Empty tells whether there is nothing to write.

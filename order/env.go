@@ -17,6 +17,7 @@ type Config struct {
 	MaxRide        time.Duration // before the watchdog ends a use; 24 h
 	ArmTime        time.Duration // for lifting a nozzle; 60 s
 	TellTime       time.Duration // between two words of the time to a device with a display; 6 h
+	MostTest       int64         // ml of one test delivery of staff; 100 l
 	PrintedCap     billing.Fen   // that a rider may spend per day on printed codes; 500 yuan, < 0 = no cap
 	TicketLife     time.Duration // 120 s
 	LivePerKind    int           // live orders per rider and kind; 1
@@ -38,6 +39,9 @@ func (c Config) WithDefaults() Config {
 	set(&c.ProbeAfterIdle, 10*time.Second)
 	set(&c.ArmTime, 60*time.Second)
 	set(&c.TellTime, 6*time.Hour)
+	if c.MostTest == 0 {
+		c.MostTest = 100_000
+	}
 	if c.PrintedCap == 0 {
 		c.PrintedCap = 500_00
 	}

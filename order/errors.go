@@ -24,7 +24,7 @@ var (
 	ErrVenueClosed   = errors.New("the venue takes no orders now")
 	ErrStopped       = errors.New("an emergency stop is in force; only a hand at the device ends it")
 	ErrKioskOnly     = errors.New("this venue starts at the kiosk only")
-	ErrSpendingCap   = errors.New("the day's limit for printed codes is reached; scan the code on the screen")
+	ErrSpendingCap   = errors.New("the day's limit for printed codes does not leave that much; choose less or scan the code on the screen")
 	ErrPreset        = billing.ErrPreset
 	ErrOffline       = errors.New("the device has not been heard lately")
 	ErrBatteryLow    = errors.New("the device's battery is too low")

@@ -63,6 +63,12 @@ func (h Hear) Decide(s Snapshot, env Env) (Changes, Heard, error) {
 	result := Heard{Ack: heard.Ack, Trouble: heard.Trouble}
 	if heard.Kept != nil {
 		t.evidence = append(t.evidence, *heard.Kept)
+		if e := *heard.Kept; e.Status == device.Quarantined && heard.Trouble == device.NoTrouble { // it was given up as lost
+			result.Quarantined++
+			if err := t.item(ItemQuarantined, t.ref(e), e.Order, "late: "+string(e.Kind)); err != nil {
+				return Changes{}, Heard{}, err
+			}
+		}
 	}
 	for _, e := range heard.Ready {
 		applied, err := t.apply(e)
@@ -92,9 +98,9 @@ func (h Hear) Decide(s Snapshot, env Env) (Changes, Heard, error) {
 		return Changes{}, Heard{}, err
 	}
 	result.Send = append(result.Send, t.fresh...)
-	// A word that is not believed ends no silence: answering it with commands that
+	// A word that is old or not believed ends no silence: answering it with commands that
 	// a device without its memory answers in turn would go on for ever.
-	if silent && heard.Trouble == device.NoTrouble {
+	if silent && heard.Changed && heard.Trouble == device.NoTrouble {
 		for _, c := range t.openCommands() {
 			if c.State == device.Published && !c.Kind.Expires() {
 				result.Send = append(result.Send, c)
@@ -336,6 +342,10 @@ func (t *turn) ended(o *Order, e device.Evidence) error {
 // proveLess compares a bill that was made without the device's own end with what
 // its late word proves: less is given back, more changes nothing for the rider.
 func (t *turn) proveLess(o *Order, e device.Evidence) error {
+	if o.EndedBy == DeviceEnded && o.Usage.Fuel != nil && e.Counters.Millilitre > 0 {
+		return t.item(ItemUnbilled, o.ID, o.ID, fmt.Sprintf("its pump states a second end of it, of %d ml; %d ml were billed",
+			e.Counters.Millilitre, o.Usage.Fuel.Millilitres))
+	}
 	if o.EndedBy == DeviceEnded || len(o.Spans) == 0 {
 		return nil
 	}
@@ -466,12 +476,18 @@ func (t *turn) goesOn() {
 
 // lostSince tells whether evidence of the time after the order's start is lost.
 func (t *turn) lostSince(o *Order) bool {
+	first, known := o.firstPiece()
+	return !known || t.device.LostUpTo > first
+}
+
+// firstPiece is the number of the piece that began the order's use.
+func (o *Order) firstPiece() (number uint64, known bool) {
 	if len(o.Evidence) == 0 {
-		return true
+		return 0, false
 	}
-	_, number, _ := strings.Cut(o.Evidence[0], "/")
-	n, err := strconv.ParseUint(number, 10, 64)
-	return err != nil || t.device.LostUpTo > n
+	_, text, _ := strings.Cut(o.Evidence[0], "/")
+	n, err := strconv.ParseUint(text, 10, 64)
+	return n, err == nil
 }
 
 // began tells whether (boot, uptime) is not before the order's first span, as
@@ -494,6 +510,9 @@ func (t *turn) prove() error {
 			if c.State == device.Published && device.Burned(t.outlets, c.Outlet, c.Seq) && !t.stopping(c) {
 				if err := t.finish(open, device.Burn); err != nil {
 					return err
+				}
+				if c.Kind == device.Config && t.outlet(c.Outlet).LastSeq > c.Seq {
+					t.untold()
 				}
 			}
 		case t.device.Fenced(c):

@@ -10,8 +10,8 @@ import (
 type lock struct{ timed }
 
 func (lock) fits(p Provision) error {
-	if p.Outlets != 1 || len(p.Grades) != 0 {
-		return fmt.Errorf("a lock has one outlet and no nozzles: %w", ErrWrongState)
+	if p.Outlets != 1 || len(p.Grades) != 0 || p.Display {
+		return fmt.Errorf("a lock has one outlet, no sides with nozzles and no screen: %w", ErrInvalid)
 	}
 	return nil
 }

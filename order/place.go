@@ -102,7 +102,7 @@ func (p Place) admit(t *turn) error {
 	switch {
 	case out == nil:
 		return ErrNotFound
-	case t.device.Service == device.Stopped, s.Venue != nil && s.Venue.Stopped && t.kind().stops():
+	case t.device.Halt != nil, s.Venue != nil && s.Venue.Stopped && t.kind().stops():
 		return ErrStopped
 	case t.device.Service != device.InService && !(service && t.device.Service == device.Maintenance):
 		return ErrNotInService

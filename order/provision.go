@@ -3,6 +3,7 @@ package order
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 
 	"github.com/unlatch/unlatch/device"
 )
@@ -67,13 +68,17 @@ func (p Provision) Decide(s Snapshot, env Env) (Changes, device.Device, error) {
 	old := *t.device
 	*t.device = device.Device{ID: p.Device, Kind: p.Kind, Venue: p.Venue, Epoch: old.Epoch + 1, PublicKey: p.PublicKey,
 		Service: device.InService, Display: p.Display, Version: old.Version}
-	if old.Service == device.Stopped { // new keys release no emergency stop
-		t.device.Service, t.device.ServiceReason = old.Service, old.ServiceReason
+	if t.device.Told = old.Told; old.Halt != nil { // new keys release no emergency stop
+		t.device.Halt = &device.Halt{Reason: old.Halt.Reason}
 	}
 	t.dirty["device"] = true
 	for i := range t.outlets {
 		o := &t.outlets[i]
-		*o = device.Outlet{Device: o.Device, N: o.N, NextSeq: 1, Meter: device.Meter{Grades: p.Grades[o.N]}, Version: o.Version}
+		meter := device.Meter{Grades: p.Grades[o.N]}
+		if maps.Equal(meter.Grades, o.Meter.Grades) { // its totalisers outlive keys and flash; another meter is one item
+			meter.Explained = o.Meter.Explained
+		}
+		*o = device.Outlet{Device: o.Device, N: o.N, NextSeq: 1, Meter: meter, Version: o.Version}
 		t.touchOutlet(o)
 	}
 	after, _ := json.Marshal(map[string]any{"epoch": t.device.Epoch, "service": t.device.Service})
@@ -122,7 +127,7 @@ func (x SetService) Decide(s Snapshot, env Env) (Changes, device.Device, error) 
 	switch {
 	case x.Staff.Reason == "":
 		return fail(ErrReason)
-	case from == device.Stopped && x.Service != device.Retired:
+	case t.device.Halt != nil && x.Service == device.InService:
 		return fail(fmt.Errorf("device %s: %w", x.Device, ErrStopped))
 	case from == device.Retired, from == device.OutOfService && x.Service != device.Retired:
 		return fail(fmt.Errorf("device %s is %s; provision it again: %w", x.Device, from, ErrWrongState))

@@ -22,7 +22,7 @@ func TestProvisioningRefusesWhatCannotBeMeant(t *testing.T) {
 	}{
 		"a bad id":        {func(p *order.Provision) { p.Device = "a/b" }, device.ErrBadID},
 		"no outlet":       {func(p *order.Provision) { p.Outlets = 0 }, order.ErrWrongState},
-		"a lock with two": {func(p *order.Provision) { p.Outlets = 2 }, order.ErrWrongState},
+		"a lock with two": {func(p *order.Provision) { p.Outlets = 2 }, order.ErrInvalid},
 		"17 outlets":      {func(p *order.Provision) { p.Kind, p.Outlets = device.Pump, 17 }, order.ErrWrongState},
 		"a short key":     {func(p *order.Provision) { p.PublicKey = make([]byte, 31) }, order.ErrWrongState},
 		"no key":          {func(p *order.Provision) { p.PublicKey = nil }, order.ErrWrongState},

@@ -24,6 +24,13 @@ func (pump) fits(p Provision) error {
 			}
 		}
 	}
+	nozzles := 0
+	for _, side := range p.Grades {
+		nozzles += len(side)
+	}
+	if nozzles > 64 {
+		return fmt.Errorf("%d nozzles do not fit a beat; give a pump at most 64: %w", nozzles, ErrInvalid)
+	}
 	if len(p.Grades) != p.Outlets {
 		return fmt.Errorf("nozzles of %d sides for a pump of %d: %w", len(p.Grades), p.Outlets, ErrInvalid)
 	}
@@ -50,6 +57,8 @@ func (pump) start(o *Order, a billing.Allowance, out *device.Outlet, c Config) (
 		return nil, fmt.Errorf("%w: this side has no nozzle for grade %q", ErrPreset, o.Preset.Grade)
 	case args.MaxMillilitres < 1:
 		return nil, fmt.Errorf("%w: give a volume", ErrPreset)
+	case o.PayWith == PayService && args.MaxMillilitres > c.MostTest:
+		return nil, fmt.Errorf("%w: a test delivery is at most %d ml", ErrPreset, c.MostTest)
 	}
 	return args, nil
 }
@@ -66,30 +75,35 @@ func (p pump) heard(t *turn, e device.Evidence) error {
 	}
 	switch e.Kind {
 	case device.SeenExecuted: // armed: nothing has flowed yet
-		return p.explain(t, out, said, 0)
+		return p.explain(t, out, said, nil, 0)
 	case device.SaidEnded, device.SaidInterrupted:
 		o := t.orders[e.Order]
 		if o == nil || o.Outlet != e.Outlet { // a use that is not ours explains nothing
-			return p.explain(t, out, said, 0)
+			return p.explain(t, out, said, nil, 0)
 		}
 		t.flow(o, out, said)
-		return p.explain(t, out, said, e.Counters.Millilitre)
+		return p.explain(t, out, said, o, e.Counters.Millilitre)
 	}
 	return nil
 }
 
-// explain opens an item where the totalisers moved by other than ml, and from then
-// on takes what they say as told.
-func (pump) explain(t *turn, out *device.Outlet, said map[uint8]uint64, ml int64) error {
-	moved, known := out.Meter.Since(said)
-	if known && moved != ml {
-		subject := fmt.Sprintf("%s/%d/%d", t.device.ID, t.device.Epoch, out.N)
-		detail := fmt.Sprintf("%d ml that no sale accounts for", moved-ml)
+// explain opens an item where the totalisers moved by other than ml through the
+// nozzles of an order's grade (nil: at all), and from then on takes what they say as
+// told.
+func (pump) explain(t *turn, out *device.Outlet, said map[uint8]uint64, o *Order, ml int64) error {
+	var nozzles []uint8
+	id := ""
+	if o != nil {
+		nozzles, id = out.Meter.Nozzles(o.Preset.Grade), o.ID
+	}
+	moved, others, known := out.Meter.Since(said, nozzles...)
+	if known && (moved != ml || others != 0) {
+		detail := fmt.Sprintf("%d ml that no sale accounts for", moved-ml+others)
 		for _, j := range out.Meter.Jumps(said) {
-			subject += fmt.Sprintf("/%d:%d", j.Nozzle, j.From)
 			detail += fmt.Sprintf("; nozzle %d went from %d to %d ml", j.Nozzle, j.From, j.To)
 		}
-		if err := t.item(ItemTotaliser, subject, "", detail); err != nil {
+		subject := fmt.Sprintf("%s/%d/%d/%d", t.device.ID, t.device.Epoch, out.N, out.Meter.Total())
+		if err := t.item(ItemTotaliser, subject, id, detail); err != nil {
 			return err
 		}
 	}
@@ -98,9 +112,9 @@ func (pump) explain(t *turn, out *device.Outlet, said map[uint8]uint64, ml int64
 	return nil
 }
 
-// flow notes what passed the meters of an order's side since its start.
+// flow notes what passed the meters of an order's nozzles since its start.
 func (t *turn) flow(o *Order, out *device.Outlet, said map[uint8]uint64) {
-	if ml, known := out.Meter.Since(said); known {
+	if ml, _, known := out.Meter.Since(said, out.Meter.Nozzles(o.Preset.Grade)...); known {
 		t.flowed[o.ID] = ml
 	}
 }
@@ -123,7 +137,7 @@ func (p pump) settled(t *turn) error {
 		}
 		if o := t.orders[out.Order]; o != nil && o.State == Active {
 			t.flow(o, out, out.Meter.Stated)
-			if err := p.explain(t, out, out.Meter.Stated, t.flowed[o.ID]); err != nil {
+			if err := p.explain(t, out, out.Meter.Stated, o, t.flowed[o.ID]); err != nil {
 				return err
 			}
 			if err := t.finishUse(o, FoundShut, fmt.Sprintf("beat/%x/%d", out.Stated.Boot, out.Stated.Uptime),
@@ -133,7 +147,7 @@ func (p pump) settled(t *turn) error {
 		}
 		if out.Order == "" && t.openStart(out.N) == nil && out.Meter.Stated != nil {
 			if out.Meter.Explained == nil || len(out.Meter.Jumps(out.Meter.Stated)) > 0 {
-				if err := p.explain(t, out, out.Meter.Stated, 0); err != nil {
+				if err := p.explain(t, out, out.Meter.Stated, nil, 0); err != nil {
 					return err
 				}
 			}
@@ -157,7 +171,11 @@ func (pump) measure(t *turn, o *Order, e *device.Evidence) (billing.Usage, strin
 		}
 		fuel.Millilitres = max(t.flowed[o.ID], 0)
 		fuel.Fen = billing.Price(fuel.Millilitres, grade.UnitPrice)
-		return u, "", t.unbilled(o, fuel)
+		doubt := ""
+		if o.EndedBy == FoundShut && fuel.Millilitres > 0 && !t.onlyItsEndIsLost(o) {
+			doubt = fmt.Sprintf("evidence of the time after its start is lost, and its totalisers moved by %d ml: other sales may be among it", fuel.Millilitres)
+		}
+		return u, doubt, t.unbilled(o, fuel)
 	}
 	fuel.Millilitres, fuel.Fen = e.Counters.Millilitre, billing.Fen(e.Counters.Fen)
 	doubt := ""
@@ -166,10 +184,19 @@ func (pump) measure(t *turn, o *Order, e *device.Evidence) (billing.Usage, strin
 	case !o.Tariff.Agrees(fuel.Grade, fuel.Millilitres, fuel.Fen):
 		doubt = fmt.Sprintf("the pump says %d ml and %v yuan; at its price that is %v", fuel.Millilitres, fuel.Fen,
 			billing.Price(fuel.Millilitres, grade.UnitPrice))
+	case e.Counters.Totaliser == nil && fuel.Millilitres > 0:
+		doubt = fmt.Sprintf("the pump says %d ml and states no totalisers", fuel.Millilitres)
 	case metered && fuel.Millilitres > flowed:
 		doubt = fmt.Sprintf("the pump says %d ml, and its totalisers moved by %d", fuel.Millilitres, flowed)
 	}
 	return u, doubt, t.unbilled(o, fuel)
+}
+
+// onlyItsEndIsLost tells whether at most one piece is lost since the order's first
+// one: that is the end of its use, which every use has.
+func (t *turn) onlyItsEndIsLost(o *Order) bool {
+	first, known := o.firstPiece()
+	return known && t.device.LostUpTo <= first+1
 }
 
 // unbilled opens an item for what flowed above the limit: the operator's loss.

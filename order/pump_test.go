@@ -47,14 +47,23 @@ func forecourt(t testing.TB, bend ...func(*order.ServiceConfig)) (*scene, *dispe
 
 func (s *scene) dispenser(id device.ID, display bool) *dispenser {
 	s.Helper()
+	return s.dispenserWith(id, nil, display)
+}
+
+// dispenserWith provisions a pump whose totalisers stand as its body has them.
+func (s *scene) dispenserWith(id device.ID, body map[uint8]*side, display ...bool) *dispenser {
+	s.Helper()
 	grades := map[uint8]string{1: "92", 2: "95"}
 	d, err := s.svc.Provision(context.Background(), order.Provision{Device: id, Kind: device.Pump, Venue: station.ID, Outlets: 2,
-		Grades: map[uint8]map[uint8]string{1: grades, 2: grades}, Display: display, PublicKey: make([]byte, 32), Staff: staff})
+		Grades: map[uint8]map[uint8]string{1: grades, 2: grades}, Display: len(display) > 0 && display[0], PublicKey: make([]byte, 32), Staff: staff})
 	if err != nil {
 		s.Fatalf("provision %s: %v", id, err)
 	}
-	p := &dispenser{lock: lock{s: s, id: id, epoch: d.Epoch, journal: device.Journal{9}, lowest: 1, closed: true},
-		sides: map[uint8]*side{1: {total: map[uint8]uint64{1: 1000, 2: 2000}}, 2: {total: map[uint8]uint64{1: 3000, 2: 4000}}}}
+	sides := map[uint8]*side{1: {total: map[uint8]uint64{1: 1000, 2: 2000}}, 2: {total: map[uint8]uint64{1: 3000, 2: 4000}}}
+	p := &dispenser{lock: lock{s: s, id: id, epoch: d.Epoch, journal: device.Journal{9, byte(d.Epoch)}, lowest: 1, closed: true}, sides: sides}
+	for n, earlier := range body {
+		sides[n].total = earlier.total
+	}
 	s.hear(p.boots2(), p.beat())
 	s.dispatched()
 	return p
@@ -279,6 +288,23 @@ func TestCancellingAPumpAsksItToStopUntilItHas(t *testing.T) {
 	}
 }
 
+// A pump answers a stop that it has burned with the end that it journalled: if that
+// copy of an old word called for the stop again, the two would talk for ever.
+func TestACopyOfAnOldEndEndsNoSilence(t *testing.T) {
+	s, p, o := fuelling(t)
+	s.must(o.ID, order.Cancel)
+	over := p.ends(1, "nozzle_back")
+	s.hear(over)
+	s.dispatched()
+	s.pass(time.Minute)
+	if s.hear(over); len(s.dispatched()) != 0 {
+		t.Error("a copy of an old end was answered with a command")
+	}
+	if s.hear(p.beat()); len(s.dispatched()) != 1 {
+		t.Error("a beat after a silence was not answered with the open stop")
+	}
+}
+
 func TestResidualAboveTheLimitIsTheOperatorsLoss(t *testing.T) {
 	s, p, o := fuelling(t)
 	p.flows(1, 1, 25_500) // 200.18 yuan
@@ -324,6 +350,111 @@ func TestABootEndsAUseOnTheTotaliser(t *testing.T) {
 	s.hear(p.arms(c))
 	if kinds := s.itemKinds(); !slices.Equal(kinds, []string{order.ItemLost}) {
 		t.Errorf("items after the next start %v", kinds)
+	}
+}
+
+func TestATotaliserBillsNobodyWhereOtherSalesMayBeLost(t *testing.T) {
+	s, p, o := fuelling(t)
+	p.flows(1, 1, 4_200)
+	p.ends(1, "nozzle_back") // lost, and so is a whole sale after it
+	p.piece(1, device.SaidRejected)
+	p.flows(1, 1, 9_000)
+	boot := p.boots2()
+	p.lowest = p.seq
+	s.hear(boot, p.beat())
+	o = s.wants(o.ID, order.Ended)
+	if o.Charged != 0 || !slices.Contains(s.itemKinds(), order.ItemMismatch) {
+		t.Errorf("charged %v, items %v; want staff to decide", o.Charged, s.itemKinds())
+	}
+}
+
+func TestABeatOfTheSameMillisecondEndsNothing(t *testing.T) {
+	s, p := forecourt(t)
+	o, c := s.place(at(1))
+	idle := p.beat() // made before the start was obeyed, heard after it
+	s.hear(p.arms(c), idle)
+	s.wants(o.ID, order.Active)
+	if out := s.store.Outlets("pump-1")[0]; out.Stated.Closed {
+		t.Error("the side counts as closed")
+	}
+}
+
+func TestNewKeysForgetNoTotaliser(t *testing.T) {
+	s, p := forecourt(t)
+	p.flows(1, 1, 750)
+	s.dispenserWith("pump-1", p.sides)
+	if items := s.store.Items(); len(items) != 1 || items[0].Kind != order.ItemTotaliser || !strings.Contains(items[0].Detail, "750 ml") {
+		t.Errorf("items %+v, want the fuel that flowed while the pump had no keys", items)
+	}
+}
+
+func TestANozzleOfAnotherGradeExplainsNothing(t *testing.T) {
+	s, p, o := fuelling(t)
+	p.flows(1, 1, 9_500)
+	p.flows(1, 2, 500)
+	s.hear(p.ends(1, "nozzle_back", func(e *device.Evidence) { e.Counters.Millilitre, e.Counters.Fen = 10_000, 78_50 }))
+	s.wants(o.ID, order.Ended)
+	if kinds := s.itemKinds(); !slices.Contains(kinds, order.ItemTotaliser) || !slices.Contains(kinds, order.ItemMismatch) {
+		t.Errorf("items %v, want a gap and a decision", kinds)
+	}
+	p.flows(2, 1, 500)
+	p.sides[2].total[2] -= 500 // no sum shows it
+	before := len(s.store.Items())
+	s.hear(p.beat())
+	if len(s.store.Items()) != before+1 {
+		t.Error("two nozzles that moved against each other went unnoticed")
+	}
+}
+
+func TestALateWordThatWasGivenUpIsShown(t *testing.T) {
+	s, p, o := fuelling(t)
+	p.flows(1, 1, 4_200)
+	late := p.over(1, device.SaidInterrupted, "power")
+	boot := p.boots2()
+	p.lowest = p.seq
+	s.hear(boot, p.beat())
+	s.wants(o.ID, order.Settled)
+	s.hear(late)
+	if kinds := s.itemKinds(); !slices.Contains(kinds, order.ItemQuarantined) {
+		t.Errorf("items %v, want the piece that came after it was given up", kinds)
+	}
+}
+
+func TestASecondEndOfASaleIsShown(t *testing.T) {
+	s, p, o := fuelling(t)
+	p.flows(1, 1, 1_000)
+	use := p.sides[1].use
+	s.hear(p.ends(1, "nozzle_back"))
+	s.wants(o.ID, order.Settled)
+	p.sides[1].use, p.sides[1].began = use, maps.Clone(p.sides[1].total)
+	p.flows(1, 1, 5_000)
+	s.hear(p.ends(1, "nozzle_back"))
+	if got := s.wants(o.ID, order.Settled); got.Paid() != billing.Price(1_000, 7850) || !slices.Contains(s.itemKinds(), order.ItemUnbilled) {
+		t.Errorf("paid %v, items %v; want the first end's bill and an item for the second", got.Paid(), s.itemKinds())
+	}
+}
+
+func TestAPumpWithoutTotalisersIsNotBelieved(t *testing.T) {
+	s, p, o := fuelling(t)
+	p.flows(1, 1, 1_000)
+	s.hear(p.ends(1, "nozzle_back", func(e *device.Evidence) { e.Counters.Totaliser = nil }))
+	if s.wants(o.ID, order.Ended); !slices.Contains(s.itemKinds(), order.ItemMismatch) {
+		t.Errorf("items %v, want staff to decide", s.itemKinds())
+	}
+}
+
+func TestATestDeliveryHasALimit(t *testing.T) {
+	s, _ := forecourt(t)
+	p := s.placing()
+	who := staff
+	at(1, choosing(billing.Preset{Grade: "92", Millilitres: 100_001}))(&p)
+	p.PayWith, p.Staff = order.PayService, &who
+	if _, err := s.svc.Place(context.Background(), p); !errors.Is(err, order.ErrPreset) {
+		t.Errorf("more than 100 l: got %v, want ErrPreset", err)
+	}
+	p.Preset.Millilitres = 100_000
+	if _, err := s.svc.Place(context.Background(), p); err != nil {
+		t.Errorf("100 l: %v", err)
 	}
 }
 
@@ -441,6 +572,23 @@ func TestForcedEndBillsWhatABeatProvedAndStopsThePump(t *testing.T) {
 	}
 }
 
+// A later command may reach the pump first: its number fences the stop, and the use
+// of which nobody takes the bill any more goes on.
+func TestAStopIsNotDoneWhileTheUseThatItEndsGoesOn(t *testing.T) {
+	s, p, o := fuelling(t)
+	p.flows(1, 1, 2_000)
+	s.dispatched()
+	s.must(o.ID, order.ForceEnd)
+	stop := s.dispatched()[0]
+	p.sides[1].last = stop.Seq + 1
+	if s.hear(p.beat()); stop.Kind != device.Stop || s.command(stop.ID).State != device.Published {
+		t.Fatalf("%s #%d is %s while its use goes on", stop.Kind, stop.Seq, s.command(stop.ID).State)
+	}
+	if s.hear(p.ends(1, "stopped")); s.command(stop.ID).State != device.Spent {
+		t.Errorf("the stop is %s when its use is over", s.command(stop.ID).State)
+	}
+}
+
 func TestAPumpThatArmsForAVoidedOrderIsStopped(t *testing.T) {
 	s, p := forecourt(t)
 	o, c := s.place(at(1))
@@ -468,82 +616,6 @@ func TestAPumpThatArmsForAVoidedOrderIsStopped(t *testing.T) {
 	}
 	if w := s.wallet(); w.Posted != 500_00 || w.Held != 0 {
 		t.Errorf("wallet %+v: a voided order cost something", w)
-	}
-}
-
-func TestAnEmergencyStopEndsEverythingUntilAHandReleasesIt(t *testing.T) {
-	released := func(p *dispenser) order.Hear { return p.piece(1, device.Alarm, because("released")) }
-	for name, stop := range map[string]func(*scene, *dispenser) error{
-		"staff stop one pump": func(s *scene, p *dispenser) error {
-			who := staff
-			return s.svc.Halt(context.Background(), order.Halt{Device: p.id, Reason: "spill", Staff: &who})
-		},
-		"staff stop the venue": func(s *scene, p *dispenser) error {
-			return s.svc.StopVenue(context.Background(), order.Stop{Venue: station.ID, By: "staff s1", Reason: "spill", At: s.now}, nil)
-		},
-		"a hand presses the button": func(s *scene, p *dispenser) error {
-			s.hear(p.piece(1, device.Alarm, because("emergency_stop")))
-			return nil
-		},
-	} {
-		t.Run(name, func(t *testing.T) {
-			s, p, o := fuelling(t)
-			p.flows(1, 1, 2_000)
-			s.dispatched()
-			if err := stop(s, p); err != nil {
-				t.Fatalf("stop: %v", err)
-			}
-			outlets := map[uint8]bool{}
-			for _, c := range s.dispatched() {
-				outlets[c.Outlet] = outlets[c.Outlet] || c.Kind == device.Stop && c.Order == ""
-			}
-			if !outlets[1] || !outlets[2] {
-				t.Errorf("stopped outlets %v, want both, the idle one too", outlets)
-			}
-			s.hear(p.ends(1, "stopped"))
-			s.wants(o.ID, order.Settled)
-			refused := func(want error) {
-				t.Helper()
-				x := s.placing()
-				at(2, func(x *order.Place) { x.Ticket.Epoch = p.epoch })(&x)
-				if _, err := s.svc.Place(context.Background(), x); !errors.Is(err, want) {
-					t.Errorf("order: got %v, want %v", err, want)
-				}
-			}
-			refused(order.ErrStopped)
-			if _, err := s.svc.SetService(context.Background(), order.SetService{Device: p.id, Service: device.InService, Staff: staff}); !errors.Is(err, order.ErrStopped) {
-				t.Errorf("resume from afar: got %v, want ErrStopped", err)
-			}
-			if d, err := s.svc.Provision(context.Background(), order.Provision{Device: p.id, Kind: device.Pump, Venue: station.ID, Outlets: 2,
-				Grades: map[uint8]map[uint8]string{1: {1: "92"}, 2: {1: "92"}}, PublicKey: make([]byte, 32), Staff: staff}); err != nil || d.Service != device.Stopped {
-				t.Errorf("new keys: %v, %v; want it stopped still", d.Service, err)
-			}
-			p = s.dispenser(p.id, false)
-			s.hear(released(p))
-			refused(nil)
-		})
-	}
-}
-
-func TestGasStopsTheWholeVenueAndEachPumpResumesByItself(t *testing.T) {
-	s, p, _ := fuelling(t)
-	other := s.dispenser("pump-2", false)
-	s.hear(p.piece(1, device.Alarm, because("gas")))
-	ctx, cancel := context.WithCancel(context.Background())
-	cancel()
-	if err := s.svc.StopVenue(ctx, order.Stop{Venue: station.ID, Reason: "sweep", At: s.now}, nil); err != nil { // what Run does by itself
-		t.Fatal(err)
-	}
-	for _, d := range s.store.Devices() {
-		if d.Service != device.Stopped {
-			t.Errorf("%s is %s after a gas alarm", d.ID, d.Service)
-		}
-	}
-	s.hear(p.piece(1, device.Alarm, because("released")))
-	for _, d := range s.store.Devices() {
-		if want := map[device.ID]device.Service{"pump-1": device.InService, other.id: device.Stopped}[d.ID]; d.Service != want {
-			t.Errorf("%s is %s after a hand released pump-1, want %s", d.ID, d.Service, want)
-		}
 	}
 }
 
@@ -619,6 +691,15 @@ func TestADisplayIsToldTheTimeOncePerBoot(t *testing.T) {
 	s.hear(p.beat())
 	if n := told(); n != 3 {
 		t.Errorf("told %d times after six hours, want 3", n)
+	}
+	config := sealed[len(sealed)-1]
+	p.sides[config.Outlet].last = config.Seq + 1 // a later command came first, and fenced it
+	if s.hear(p.beat()); told() != 4 {
+		t.Errorf("told %d times after a config that came too late, want 4", told())
+	}
+	p.sides[config.Outlet].last = sealed[len(sealed)-1].Seq
+	if s.hear(p.beat(), p.beat()); told() != 4 {
+		t.Errorf("told %d times after a config that came in time, want 4", told())
 	}
 }
 

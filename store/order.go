@@ -51,6 +51,10 @@ func queueOrder(b *pgx.Batch, o order.Order) {
 	args := []any{o.ID, o.Version, o.State, o.Slot, nilTime(o.DueAt), o.Cancelling, nilTime(o.ActiveAt),
 		nilTime(o.EndedAt), nilTime(o.DoneAt), spans, evidence, o.EndedBy, o.Usage, o.Quote, o.Charged, o.Debt,
 		o.Refunded, o.Reason, o.Unproven, nilUUID(o.Command), o.Seq}
+	if o.Usage != nil && o.Usage.Decided != nil && o.State == order.Settled {
+		b.Queue(`UPDATE items SET closed_at = now(), closed_by = 'decision' WHERE order_id = $1 AND kind = $2 AND closed_at IS NULL`,
+			o.ID, order.ItemMismatch)
+	}
 	if o.Version != 0 {
 		b.Queue(replaced(`UPDATE orders SET version = $2 + 1, state = $3, slot = $4, due_at = $5, cancelling = $6,
 			active_at = $7, ended_at = $8, done_at = $9, spans = $10, evidence = $11, ended_by = $12, usage = $13,

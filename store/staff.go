@@ -196,6 +196,16 @@ func (db *DB) CloseItem(ctx context.Context, id string, a order.Audit) error {
 		return fmt.Errorf("close item: %w", err)
 	}
 	defer func() { _ = tx.Rollback(context.WithoutCancel(ctx)) }()
+	// A bill that waits for a decision is closed by the decision alone: its hold would
+	// stay for ever and nobody would see it.
+	var waits bool
+	if err := tx.QueryRow(ctx, `SELECT EXISTS (SELECT FROM items i JOIN orders o ON o.id = i.order_id
+		WHERE i.id = $1::uuid AND i.kind = $2 AND o.state = 'ended')`, uuidOrNil(id), order.ItemMismatch).Scan(&waits); err != nil {
+		return fmt.Errorf("close item: %w", err)
+	}
+	if waits {
+		return fmt.Errorf("close item: decide its order instead: %w", order.ErrWrongState)
+	}
 	tag, err := tx.Exec(ctx, `UPDATE items SET closed_at = now(), closed_by = $2 WHERE id = $1::uuid AND closed_at IS NULL`,
 		uuidOrNil(id), a.Staff)
 	if err != nil {

@@ -11,10 +11,6 @@ import (
 )
 
 func queueStop(b *pgx.Batch, s order.Stop) {
-	if s.Over { // one that has yet to reach a device stays in force
-		b.Queue(`UPDATE venue_stops SET over_at = $2 WHERE venue = $1 AND over_at IS NULL AND reached_at IS NOT NULL`, s.Venue, s.At)
-		return
-	}
 	b.Queue(`INSERT INTO venue_stops (id, venue, by, reason, at) VALUES ($1, $2, $3, $4, $5)`, s.ID, s.Venue, s.By, s.Reason, s.At)
 }
 
@@ -33,9 +29,9 @@ func (db *DB) BeginStop(ctx context.Context, s order.Stop, a *order.Audit) error
 
 // Unstopped implements order.StopLog.
 func (db *DB) Unstopped(ctx context.Context, kinds []device.Kind, limit int) ([]order.Unstopped, error) {
-	rows, err := db.pool.Query(ctx, `SELECT s.id::text, s.reason, coalesce(d.id, '') FROM venue_stops s
-		LEFT JOIN devices d ON d.venue = s.venue AND d.kind = ANY($1) AND d.service IN ('in_service', 'maintenance')
-		WHERE s.over_at IS NULL AND s.reached_at IS NULL ORDER BY s.id, d.id LIMIT $2`, kinds, limit)
+	rows, err := db.pool.Query(ctx, `SELECT s.n, s.reason, coalesce(d.id, '') FROM venue_stops s
+		LEFT JOIN devices d ON d.venue = s.venue AND d.kind = ANY($1) AND d.service <> 'retired' AND d.told < s.n
+		WHERE s.reached_at IS NULL ORDER BY s.n, d.id LIMIT $2`, kinds, limit)
 	if err != nil {
 		return nil, fmt.Errorf("look for devices to stop: %w", err)
 	}
@@ -43,9 +39,9 @@ func (db *DB) Unstopped(ctx context.Context, kinds []device.Kind, limit int) ([]
 }
 
 // Reached implements order.StopLog.
-func (db *DB) Reached(ctx context.Context, stop string) error {
-	if _, err := db.pool.Exec(ctx, `UPDATE venue_stops SET reached_at = clock_timestamp() WHERE id = $1 AND reached_at IS NULL`, stop); err != nil {
-		return fmt.Errorf("note that stop %s reached all: %w", stop, err)
+func (db *DB) Reached(ctx context.Context, stop int64) error {
+	if _, err := db.pool.Exec(ctx, `UPDATE venue_stops SET reached_at = clock_timestamp() WHERE n = $1 AND reached_at IS NULL`, stop); err != nil {
+		return fmt.Errorf("note that stop %d reached all: %w", stop, err)
 	}
 	return nil
 }

@@ -14,12 +14,13 @@ import (
 )
 
 const venueColumns = `v.id, v.name, v.time_zone, v.open, v.lat, v.lng, v.start_radius, v.phone, v.kiosk_only,
-	EXISTS (SELECT FROM venue_stops x WHERE x.venue = v.id AND x.over_at IS NULL)`
+	EXISTS (SELECT FROM venue_stops x WHERE x.venue = v.id AND x.reached_at IS NULL),
+	EXISTS (SELECT FROM devices x WHERE x.venue = v.id AND x.halt IS NOT NULL AND x.service <> 'retired')`
 
 func scanVenue(row pgx.Row) (order.Venue, error) {
 	var v order.Venue
 	err := row.Scan(&v.ID, &v.Name, &v.TimeZone, &v.Open, &v.Lat, &v.Lng, &v.StartRadius, &v.Phone,
-		&v.KioskOnly, &v.Stopped)
+		&v.KioskOnly, &v.Stopped, &v.Halted)
 	return v, err
 }
 

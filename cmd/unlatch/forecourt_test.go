@@ -62,7 +62,7 @@ func TestStopsAreLiftedByAHandAtThePumpAlone(t *testing.T) {
 			v.direct(pump, "emergency", map[string]any{"do": "release"})
 			v.until(pump+" serves again", 30*time.Second, func() bool {
 				rows, err := v.nodes[0].db.Devices(v.ctx, device.ID(pump), "", "", 1)
-				return err == nil && rows[0].Device.Service == device.InService
+				return err == nil && rows[0].Device.Halt == nil
 			})
 		}
 	}
@@ -195,6 +195,14 @@ func TestAVenueMaySellAtItsKioskAlone(t *testing.T) {
 	if err := staff.do(v.ctx, http.MethodPost, "/v1/operator/codes", "", map[string]any{"device": "pump-1", "outlet": 1, "kiosk": true}, &code); err != nil {
 		t.Fatal(err)
 	}
+	var shown string
+	v.until("the screen shows a code", 30*time.Second, func() bool {
+		shown = v.side("pump-1", 1).Display.Code
+		return shown != ""
+	})
+	if _, err := v.buy(c, code.URL+"-"+shown, yuan200); err == nil || refusal(err) != "code_stale" {
+		t.Errorf("the kiosk's number with the screen's password: %v, want code_stale", err)
+	}
 	o, err := v.buy(c, code.URL, yuan200)
 	if err != nil {
 		t.Fatalf("at the kiosk: %v", err)
@@ -215,7 +223,7 @@ func TestAPriceCountsFromItsTimeAndNeverForASaleThatBegan(t *testing.T) {
 	v.lift("pump-1", 1, 1)
 	v.squeeze("pump-1", 1, 20)
 	v.flows("pump-1", 1, 500)
-	put := func(price int, at time.Time) {
+	put := func(price int, at *time.Time) {
 		t.Helper()
 		if err := staff.do(v.ctx, http.MethodPost, "/v1/operator/tariffs", "", map[string]any{"id": "fuel", "name": "Fuel", "venue": stationVenue, "kind": "pump",
 			"effective_at": at, "fuel": map[string]any{"grades": []map[string]any{{"grade": "92", "name": "92#", "unit_price": price}},
@@ -239,8 +247,9 @@ func TestAPriceCountsFromItsTimeAndNeverForASaleThatBegan(t *testing.T) {
 		}
 		return scan.Tariff.Fuel.Grades[0].Price
 	}
-	put(8_000, time.Now().Add(-time.Second))
-	put(9_999, time.Now().Add(4*time.Second))
+	put(8_000, nil)
+	soon := time.Now().Add(4 * time.Second)
+	put(9_999, &soon)
 	if got := price(); got != 8_000 {
 		t.Errorf("the price now is %d, want 8000", got)
 	}

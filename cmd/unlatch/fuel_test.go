@@ -389,6 +389,15 @@ func TestAnAmountThatIsNotVolumeTimesPriceWaitsForStaff(t *testing.T) {
 		t.Errorf("charged %d, next %s, items %v", got.Charged, got.Next.What, v.items(staff, "pump-1"))
 	}
 	right := int64(billing.Price(got.Fuel.Ml, 7850))
+	var list struct {
+		Items []struct{ ID, Kind string }
+	}
+	if err := staff.do(v.ctx, http.MethodGet, "/v1/operator/open-items?kind="+order.ItemMismatch, "", nil, &list); err != nil || len(list.Items) != 1 {
+		t.Fatalf("items that need a decision: %+v, %v", list.Items, err)
+	}
+	if err := staff.do(v.ctx, http.MethodPost, "/v1/operator/open-items/"+list.Items[0].ID+"/close", "", map[string]any{"reason": "x"}, nil); err == nil || refusal(err) != "wrong_state" {
+		t.Errorf("closing the item of a bill that waits: %v, want wrong_state", err)
+	}
 	decide := func(amount int64, reason string) error {
 		return staff.do(v.ctx, http.MethodPost, "/v1/operator/orders/"+o.ID+"/decide", "", map[string]any{"amount_fen": amount, "reason": reason}, nil)
 	}
@@ -397,6 +406,9 @@ func TestAnAmountThatIsNotVolumeTimesPriceWaitsForStaff(t *testing.T) {
 	}
 	if err := decide(right, "the display was wrong"); err != nil {
 		t.Fatal(err)
+	}
+	if items := v.items(staff, "pump-1"); items[order.ItemMismatch] != "" {
+		t.Errorf("decided, and still open: %v", items)
 	}
 	if got := v.sold(c, o.ID); got.Charged != right || got.Quote.Total != right || got.Quote.Lines[1].Kind != "staff_decision" {
 		t.Errorf("charged %d in %+v, want %d", got.Charged, got.Quote.Lines, right)

@@ -6,6 +6,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -97,7 +98,15 @@ func (n *node) screen(ctx context.Context, d device.Device, outlet uint8, known 
 	if err != nil {
 		return nil, err
 	}
-	return &sim.ProvisionDisplay{URL: qr.URL(n.c.Domain, qr.Number(number)) + "-", Secret: r.Secret}, nil
+	return &sim.ProvisionDisplay{URL: n.scheme() + strings.TrimPrefix(qr.URL(n.c.Domain, qr.Number(number)), "https") + "-", Secret: r.Secret}, nil
+}
+
+// scheme is that of the addresses in codes.
+func (n *node) scheme() string {
+	if n.c.CodeScheme != "" {
+		return n.c.CodeScheme
+	}
+	return "https"
 }
 
 // broker is the address that devices are told.

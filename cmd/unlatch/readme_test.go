@@ -53,6 +53,7 @@ var expected = []string{
 	`"id":"campus"`, `"id":"bike"`, "2 provisioning files are in", "bike-002",
 	`"id":"station"`, `"unit_price":8390`, "1 provisioning files are in", "0 findings",
 	`"bike-001"`, `"availability":"available"`, // the simulated lock is heard
+	`"stopped":"spill"`, `"confirm":"`, `"number":1`, `"unit_price":7850`, "tax_code", "emergency_stop", // a day at the station
 }
 
 // TestReadmeTellsTheTruth runs README.md's commands as they stand there, in one

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -101,6 +102,9 @@ func parseSides(texts []string) ([]api.Side, error) {
 			n, err := strconv.Atoi(number)
 			if !ok || err != nil || n < 1 || n > 255 || grade == "" {
 				return nil, fmt.Errorf("--side %q: write nozzle=grade, such as 1=92,2=95", text)
+			}
+			if slices.ContainsFunc(side.Nozzles, func(x api.SideNozzle) bool { return x.N == n }) {
+				return nil, fmt.Errorf("--side %q names nozzle %d twice", text, n)
 			}
 			side.Nozzles = append(side.Nozzles, api.SideNozzle{N: n, Grade: grade})
 		}

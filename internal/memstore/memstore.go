@@ -62,10 +62,10 @@ type Store struct {
 	stops     []stop
 }
 
-// stop is a stop of a venue with what became of it.
+// stop is a stop of a venue with what became of it. Its number is its place.
 type stop struct {
 	order.Stop
-	reached, over bool
+	reached bool
 }
 
 // New returns an empty store with the given clock.
@@ -122,7 +122,10 @@ func (s *Store) inScope(q order.Query, d device.ID) []order.Order {
 // venue is a venue as a decision sees it.
 func (s *Store) venue(id string) (order.Venue, bool) {
 	v, ok := s.venues[id]
-	v.Stopped = slices.ContainsFunc(s.stops, func(x stop) bool { return x.Venue == id && !x.over })
+	v.Stopped = slices.ContainsFunc(s.stops, func(x stop) bool { return x.Venue == id && !x.reached })
+	for _, d := range s.devices {
+		v.Halted = v.Halted || d.Venue == id && d.Halt != nil && d.Service != device.Retired
+	}
 	return v, ok
 }
 

@@ -1,24 +1,16 @@
 package memstore
 
 import (
+	"cmp"
 	"context"
 	"slices"
-	"strings"
 
 	"github.com/unlatch/unlatch/device"
 	"github.com/unlatch/unlatch/order"
 )
 
 func (s *Store) applyStop(x order.Stop) {
-	if !x.Over {
-		s.stops = append(s.stops, stop{Stop: x})
-		return
-	}
-	for i := range s.stops {
-		if s.stops[i].Venue == x.Venue && s.stops[i].reached {
-			s.stops[i].over = true
-		}
-	}
+	s.stops = append(s.stops, stop{Stop: x})
 }
 
 // BeginStop implements order.StopLog.
@@ -40,32 +32,32 @@ func (s *Store) Unstopped(_ context.Context, kinds []device.Kind, limit int) ([]
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	var left []order.Unstopped
-	for _, x := range s.stops {
-		if x.over || x.reached {
+	for i, x := range s.stops {
+		if x.reached {
 			continue
 		}
-		before := len(left)
+		n, before := int64(i+1), len(left)
 		for _, d := range s.devices {
-			if d.Venue == x.Venue && slices.Contains(kinds, d.Kind) && (d.Service == device.InService || d.Service == device.Maintenance) {
-				left = append(left, order.Unstopped{Stop: x.ID, Reason: x.Reason, Device: d.ID})
+			if d.Venue == x.Venue && slices.Contains(kinds, d.Kind) && d.Service != device.Retired && d.Told < n {
+				left = append(left, order.Unstopped{Stop: n, Reason: x.Reason, Device: d.ID})
 			}
 		}
 		if len(left) == before {
-			left = append(left, order.Unstopped{Stop: x.ID, Reason: x.Reason})
+			left = append(left, order.Unstopped{Stop: n, Reason: x.Reason})
 		}
 	}
 	slices.SortFunc(left, func(a, b order.Unstopped) int {
-		return strings.Compare(a.Stop+string(a.Device), b.Stop+string(b.Device))
+		return cmp.Or(cmp.Compare(a.Stop, b.Stop), cmp.Compare(a.Device, b.Device))
 	})
 	return left[:min(limit, len(left))], nil
 }
 
 // Reached implements order.StopLog.
-func (s *Store) Reached(_ context.Context, id string) error {
+func (s *Store) Reached(_ context.Context, n int64) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for i := range s.stops {
-		s.stops[i].reached = s.stops[i].reached || s.stops[i].ID == id
+	if n > 0 && n <= int64(len(s.stops)) {
+		s.stops[n-1].reached = true
 	}
 	return nil
 }

@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"maps"
+	"slices"
 	"testing"
 	"time"
 
@@ -107,53 +108,70 @@ func wholeSale(t *testing.T, s Subject) {
 	}
 }
 
-// venueStop holds a store to order.StopLog: a stop is in force at once, ends only
-// when it reached every device, and reaches each once.
+// venueStop holds a store to order.StopLog: a stop is in force until it reached
+// every device, each once, and a device remembers it from then on.
 func venueStop(t *testing.T, s Subject) {
 	p := provisionPump(t, s, "pump-1")
 	provision(t, s, "bike-1")
-	stopped := func(want bool) {
+	load := func() order.Snapshot {
 		t.Helper()
 		snap, err := s.Load(t.Context(), order.Query{Device: "pump-1"})
 		if err != nil {
 			t.Fatal(err)
 		}
-		if snap.Venue.Stopped != want {
-			t.Errorf("venue stopped: got %v, want %v", snap.Venue.Stopped, want)
+		return snap
+	}
+	stopped := func(venue, device bool) {
+		t.Helper()
+		if snap := load(); snap.Venue.Stopped != venue || (snap.Device.Halt != nil) != device || snap.Venue.Halted != device {
+			t.Errorf("venue stopped %v, halted %v, device %+v; want %v, %v", snap.Venue.Stopped, snap.Venue.Halted, snap.Device.Halt, venue, device)
 		}
 	}
-	left := func(want ...order.Unstopped) {
+	left := func(want ...device.ID) (stop int64) {
 		t.Helper()
 		got, err := s.Unstopped(t.Context(), []device.Kind{device.Pump}, 10)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if diff := cmp.Diff(want, got, cmpopts.EquateEmpty()); diff != "" {
-			t.Errorf("left to stop (-want +got):\n%s", diff)
+		var ids []device.ID
+		for _, u := range got {
+			if u.Reason != "spill" {
+				t.Errorf("reason %q, want spill", u.Reason)
+			}
+			ids, stop = append(ids, u.Device), u.Stop
 		}
+		if !slices.Equal(ids, want) {
+			t.Errorf("left to stop: %q, want %q", ids, want)
+		}
+		return stop
 	}
-	released := func() { act(t, s, order.UseCase[order.Heard](said1(p, "released"))) }
-	stopped(false)
+	stopped(false, false)
 	left()
-	stop := order.Stop{ID: "01900000-0000-7000-8000-0000000000f1", Venue: Venue.ID, By: "staff 1", Reason: "spill", At: time.Now()}
-	if err := s.BeginStop(t.Context(), stop, nil); err != nil {
-		t.Fatal(err)
+	for id := range 2 {
+		stop := order.Stop{ID: fmt.Sprintf("01900000-0000-7000-8000-0000000000f%d", id), Venue: Venue.ID, By: "staff 1", Reason: "spill", At: time.Now()}
+		if err := s.BeginStop(t.Context(), stop, nil); err != nil {
+			t.Fatal(err)
+		}
+		stopped(true, false)
+		n := left("pump-1")
+		halt := order.Halt{Device: "pump-1", Stop: n, Reason: "spill"}
+		act(t, s, order.UseCase[order.Acted](halt))
+		stopped(true, true)
+		left("")
+		if changes, _ := decide(t, s, order.UseCase[order.Acted](halt)); !changes.Empty() {
+			t.Error("a stop that was told is told again")
+		}
+		if err := s.Reached(t.Context(), n); err != nil {
+			t.Fatal(err)
+		}
+		left()
+		stopped(false, true)
+		released := said1(p, "released")
+		released.Word.Evidence.LastSeq = load().Device.Halt.Seqs[1]
+		act(t, s, order.UseCase[order.Heard](released))
+		stopped(false, false)
 	}
-	stopped(true)
-	left(order.Unstopped{Stop: stop.ID, Reason: "spill", Device: "pump-1"})
-	released() // it has not reached every device: it goes on
-	stopped(true)
-	act(t, s, order.UseCase[order.Acted](order.Halt{Device: "pump-1", Reason: "spill"}))
-	left(order.Unstopped{Stop: stop.ID, Reason: "spill"})
-	if err := s.Reached(t.Context(), stop.ID); err != nil {
-		t.Fatal(err)
-	}
-	left()
-	stopped(true)
-	released()
-	stopped(false)
-	left()
-	if err := s.BeginStop(t.Context(), order.Stop{ID: "01900000-0000-7000-8000-0000000000f2", Venue: "nowhere", At: time.Now()}, nil); err == nil {
+	if err := s.BeginStop(t.Context(), order.Stop{ID: "01900000-0000-7000-8000-0000000000fa", Venue: "nowhere", At: time.Now()}, nil); err == nil {
 		t.Error("a stop of no venue went through")
 	}
 }

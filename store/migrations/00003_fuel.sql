@@ -5,8 +5,8 @@ ALTER TABLE tariffs DROP CONSTRAINT tariffs_kind_check, ADD CONSTRAINT tariffs_k
 ALTER TABLE devices DROP CONSTRAINT devices_kind_check, ADD CONSTRAINT devices_kind_check CHECK (kind ~ '^[a-z]{1,16}$');
 
 ALTER TABLE devices
-  DROP CONSTRAINT devices_service_check,
-  ADD CONSTRAINT devices_service_check CHECK (service IN ('in_service', 'maintenance', 'stopped', 'out_of_service', 'retired')),
+  ADD COLUMN halt     jsonb, -- the emergency stop in force; see device.Halt
+  ADD COLUMN told     bigint NOT NULL DEFAULT 0, -- the newest venue_stops.n that reached it
   ADD COLUMN display  boolean NOT NULL DEFAULT false,
   ADD COLUMN timed    bytea NOT NULL DEFAULT '\x0000000000000000' CHECK (octet_length(timed) = 8),
   ADD COLUMN timed_at timestamptz;
@@ -21,18 +21,19 @@ ALTER TABLE orders
 ALTER TABLE codes ADD COLUMN kiosk boolean NOT NULL DEFAULT false;
 ALTER TABLE venues ADD COLUMN kiosk_only boolean NOT NULL DEFAULT false;
 
--- Emergency stops of a venue: in force until over_at; reached_at once every device
--- was told.
+-- Emergency stops of a venue: in force until they have reached every device, and
+-- from then on as devices.halt.
 CREATE TABLE venue_stops (
-  id         uuid PRIMARY KEY,
+  n          bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+  id         uuid NOT NULL UNIQUE,
   venue      text NOT NULL REFERENCES venues,
   by         text NOT NULL,
   reason     text NOT NULL,
   at         timestamptz NOT NULL,
-  reached_at timestamptz,
-  over_at    timestamptz
+  reached_at timestamptz
 );
-CREATE INDEX venue_stops_in_force ON venue_stops (venue) WHERE over_at IS NULL;
+CREATE INDEX venue_stops_in_force ON venue_stops (venue) WHERE reached_at IS NULL;
+CREATE INDEX devices_halted ON devices (venue) WHERE halt IS NOT NULL;
 GRANT SELECT, INSERT, UPDATE ON venue_stops TO unlatch_app;
 
 CREATE OR REPLACE VIEW audit_a3_start_is_funded AS
@@ -49,7 +50,8 @@ WHERE (o.ended_by = 'staff_ended' OR o.reason = 'given_up_by_staff' OR o.pay_wit
 
 -- What a nozzle let through between two pieces of evidence belongs to a sale that
 -- the later one ends, or to one whose end was lost and that was measured by the
--- totaliser.
+-- totaliser. What staff closed as an item is not told for ever. Over a new
+-- provisioning only an item tells: what meter hangs there now no table knows.
 CREATE VIEW audit_a7_totaliser_continuous AS
 WITH pieces AS (
   SELECT e.device, e.epoch, e.journal, e.outlet, e.seq, e.kind, e.order_id, e.status,
@@ -58,7 +60,7 @@ WITH pieces AS (
   FROM evidence e
   WHERE e.kind IN ('executed', 'ended', 'interrupted') AND e.status <> 'waiting' AND e.counters ? 'totaliser'
 ), steps AS (
-  SELECT p.*, p.ml - lag(p.ml) OVER w AS moved, lag(p.order_id) OVER w AS before
+  SELECT p.*, lag(p.ml) OVER w AS from_ml, p.ml - lag(p.ml) OVER w AS moved, lag(p.order_id) OVER w AS before
   FROM pieces p WINDOW w AS (PARTITION BY device, epoch, journal, outlet ORDER BY seq)
 )
 SELECT format('%s outlet %s journal %s number %s', s.device, s.outlet, encode(s.journal, 'hex'), s.seq) AS subject,
@@ -67,7 +69,8 @@ FROM steps s LEFT JOIN orders o ON o.id = s.before AND s.kind = 'executed'
   AND o.ended_by = 'found_shut' AND o.usage->>'measured' = 'totaliser',
 LATERAL (SELECT CASE WHEN s.kind <> 'executed' AND s.status = 'applied' THEN s.sold
   ELSE coalesce((o.usage->'fuel'->>'millilitres')::numeric, 0) END AS explained) x
-WHERE s.moved <> x.explained;
+WHERE s.moved <> x.explained AND NOT EXISTS (SELECT FROM items i WHERE i.kind = 'totaliser_gap' AND i.closed_at IS NOT NULL
+  AND i.subject = format('%s/%s/%s/%s', s.device, s.epoch, s.outlet, s.from_ml));
 
 CREATE VIEW audit_a7_totaliser_grows AS
 SELECT format('%s outlet %s nozzle %s number %s', device, outlet, nozzle, seq) AS subject,
