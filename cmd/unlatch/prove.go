@@ -24,8 +24,8 @@ type proveCmd struct {
 // Help teaches how to replay.
 func (proveCmd) Help() string {
 	return `A schedule is one seed: devices that lose power, a network that drops, delays, repeats and bends messages, replicas that die,
-riders who change their minds. It runs the real decision code and the simulated firmware in virtual time; the locks' bodies
-and the wallets are the judge. The same seed always plays the same schedule: unlatch prove --seeds 42:42 --trace`
+riders who change their minds, pumps whose valves stick and whose meters are turned by a crank. It runs the real decision code
+and the simulated firmware in virtual time; the bodies of locks and pumps and the wallets are the judge. The same seed always plays the same schedule: unlatch prove --seeds 42:42 --trace`
 }
 
 // proved is the sum of many schedules.
@@ -36,6 +36,7 @@ type proved struct {
 	PerSecond   float64        `json:"schedules_per_second"`
 	Faults      map[string]int `json:"faults"`
 	Orders      map[string]int `json:"orders"`
+	Ends        map[string]int `json:"ends"` // of sales at pumps
 }
 
 // Run plays the seeds; errFound when a promise broke.
@@ -91,7 +92,7 @@ func parseSeeds(s string) (from, to uint64, err error) {
 }
 
 func (p proveCmd) play(ctx context.Context, from, to uint64) proved {
-	sum := proved{Violations: []string{}, Faults: map[string]int{}, Orders: map[string]int{}}
+	sum := proved{Violations: []string{}, Faults: map[string]int{}, Orders: map[string]int{}, Ends: map[string]int{}}
 	bar := progress(int(to-from+1), "schedules")
 	began := time.Now()
 	var mu sync.Mutex
@@ -112,6 +113,9 @@ func (p proveCmd) play(ctx context.Context, from, to uint64) proved {
 				}
 				for k, n := range r.Orders {
 					sum.Orders[k] += n
+				}
+				for k, n := range r.Ends {
+					sum.Ends[k] += n
 				}
 				mu.Unlock()
 				_ = bar.Add(1)

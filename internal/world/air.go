@@ -11,7 +11,7 @@ import (
 	"github.com/unlatch/unlatch/gateway"
 )
 
-// direction is a way through a lock's network.
+// direction is a way through a device's network.
 type direction int
 
 const (
@@ -21,7 +21,7 @@ const (
 
 func (d direction) String() string { return [...]string{"up", "down"}[d] }
 
-// link is one way between a lock and the broker. Without faults it keeps order,
+// link is one way between a device and the broker. Without faults it keeps order,
 // as a connection does.
 type link struct {
 	cut  bool
@@ -31,9 +31,9 @@ type link struct {
 }
 
 // carry takes a message over a link: in order and soon, unless a fault strikes.
-func (w *world) carry(l *lock, d direction, what string, payload []byte, arrive func([]byte)) {
-	way := &l.links[d]
-	who := string(l.id)
+func (w *world) carry(m *machine, d direction, what string, payload []byte, arrive func([]byte)) {
+	way := &m.links[d]
+	who := string(m.id)
 	if way.cut {
 		w.note(who, "%s is swallowed on its way %s", what, d)
 		return
@@ -82,46 +82,49 @@ func (w *world) carry(l *lock, d direction, what string, payload []byte, arrive 
 	}
 }
 
-// up carries what a lock sends to some replica.
-func (w *world) up(l *lock, packets []sim.Packet) {
+// up carries what a device sends to some replica.
+func (w *world) up(m *machine, packets []sim.Packet) {
 	for _, p := range packets {
 		_, channel, _ := wire.ParseTopic(p.Topic)
 		if channel == wire.ChannelPresence {
 			continue // for display only
 		}
+		if channel == wire.ChannelTelemetry && m.pump != nil {
+			continue // for eyes only, and once a second
+		}
 		what := "telemetry"
 		if channel == wire.ChannelEvidence {
 			what = "a word"
 		}
-		w.carry(l, up, what, p.Payload, func(payload []byte) {
+		w.carry(m, up, what, p.Payload, func(payload []byte) {
 			if channel == wire.ChannelTelemetry {
 				if t, err := wire.DecodeTelemetry(payload); err == nil && t.Battery != nil {
-					w.battery[l.id] = int(*t.Battery)
+					w.battery[m.id] = int(*t.Battery)
 				}
 				return
 			}
 			r := w.someReplica()
 			if r == nil {
-				w.note(string(l.id), "a word finds no replica")
+				w.note(string(m.id), "a word finds no replica")
 				return
 			}
-			w.take(r, l, payload)
+			w.take(r, m, payload)
 		})
 	}
 }
 
-// down carries a command or an ack to a lock.
-func (w *world) down(l *lock, payload []byte) {
-	if l == nil {
+// down carries a command or an ack to a device.
+func (w *world) down(m *machine, payload []byte) {
+	if m == nil {
 		return
 	}
-	w.carry(l, down, "a command", payload, func(payload []byte) {
-		if !l.c.Connected() {
-			w.note(string(l.id), "is not there to hear a command")
+	w.carry(m, down, "a command", payload, func(payload []byte) {
+		if !m.c.Connected() {
+			w.note(string(m.id), "is not there to hear a command")
 			return
 		}
-		w.note(string(l.id), "hears a message")
-		w.touch(l, func(now time.Time) []sim.Packet { return l.c.Receive(now, payload) })
+		w.note(string(m.id), "hears a message")
+		w.touch(m, func(now time.Time) []sim.Packet { return m.c.Receive(now, payload) })
 	})
 }
 
@@ -129,15 +132,15 @@ var errEpoch = errors.New("signed by a key of another epoch")
 
 // open verifies an uplink as the gateway does: by a key of the device, and of
 // the epoch that it states.
-func (w *world) open(l *lock, payload []byte) (device.Word, uint32, error) {
+func (w *world) open(m *machine, payload []byte) (device.Word, uint32, error) {
 	err := error(wire.ErrUnknownKey)
-	for stated := l.epoch; stated > 0; stated-- {
-		key, ok := l.keys[stated]
+	for stated := m.epoch; stated > 0; stated-- {
+		key, ok := m.keys[stated]
 		if !ok {
-			continue // a provisioning whose file never reached the lock
+			continue // a provisioning whose file never reached the device
 		}
 		var u wire.Uplink
-		if u, err = wire.OpenUplink(key, string(l.id), payload); errors.Is(err, wire.ErrUnknownKey) {
+		if u, err = wire.OpenUplink(key, string(m.id), payload); errors.Is(err, wire.ErrUnknownKey) {
 			continue
 		}
 		if err != nil {
@@ -152,7 +155,7 @@ func (w *world) open(l *lock, payload []byte) (device.Word, uint32, error) {
 		if epoch != stated {
 			return device.Word{}, 0, errEpoch
 		}
-		return gateway.Word(l.id, u, payload), epoch, nil
+		return gateway.Word(m.id, u, payload), epoch, nil
 	}
 	return device.Word{}, 0, err
 }

@@ -32,7 +32,17 @@ const (
 	LostAnswer      Fault = "lost_answer"      // a rider's request is answered to nobody
 	Wear            Fault = "wear"             // evidence that was not acked is gone
 	FlashLost       Fault = "flash_lost"       // the chip forgets everything
-	Reprovision     Fault = "reprovision"      // staff give a lock a new epoch
+	Reprovision     Fault = "reprovision"      // staff give a device a new epoch
+
+	Sticky      Fault = "sticky"       // a valve lets more through than its maker declares
+	WrongAmount Fault = "wrong_amount" // a pump's computer gets an amount wrong
+	Crank       Fault = "crank"        // fuel passes a meter in no use
+	Broken      Fault = "broken"       // a pump finds a fault of its own
+	Emergency   Fault = "emergency"    // a hand presses the button
+	Gas         Fault = "gas"          // a detector strikes
+	Halt        Fault = "halt"         // staff stop a pump
+	VenueStop   Fault = "venue_stop"   // staff stop a venue
+	NewPrices   Fault = "new_prices"   // in mid-use
 )
 
 // usual are the kinds that a seed mixes; rare ones need staff to repair.
@@ -40,18 +50,25 @@ var (
 	usual = []Fault{Drop, Delay, Duplicate, Reorder, Flip, Partition, Broker, PowerCut, StepCut, Drift, LowBattery, Jam,
 		ForcedOpen, ReplicaDeath, UncertainCommit, Stall, LostAnswer}
 	rare = map[Fault]float64{Wear: 0.2, FlashLost: 0.08, Reprovision: 0.12}
+	// atPumps are drawn where there are any.
+	atPumps = []Fault{Sticky, WrongAmount, Crank, Broken, Emergency, Gas, Halt, VenueStop, NewPrices}
 )
 
 // sure are kinds that happen by plan, so that no schedule has fewer than three.
 var sure = []Fault{Partition, Broker, PowerCut, ReplicaDeath, LowBattery, Jam}
 
-func (w *world) drawFaults() map[Fault]bool {
+func (w *world) drawFaults(o Options) map[Fault]bool {
 	m := map[Fault]bool{}
 	for _, f := range usual {
 		m[f] = w.chance(0.5)
 	}
 	for _, f := range []Fault{Wear, FlashLost, Reprovision} {
 		m[f] = w.chance(rare[f])
+	}
+	if o.Pumps > 0 {
+		for _, f := range atPumps {
+			m[f] = w.chance(0.5)
+		}
 	}
 	first := w.rand.IntN(len(sure))
 	for i := range 4 {
@@ -75,144 +92,118 @@ func (w *world) drawOdds() odds {
 
 // chaos plays the phase of faults.
 func (w *world) chaos() {
-	plan := func(f Fault, least, most int, do func(*lock)) {
-		if !w.faults[f] {
+	planAt := func(at []*machine, f Fault, least, most int, do func(*machine)) {
+		if !w.faults[f] || len(at) == 0 {
 			return
 		}
 		for range least + w.rand.IntN(most-least+1) {
-			l := pick(w, w.locks)
+			m := pick(w, at)
 			w.after(w.between(5*time.Second, w.odds.length), func() {
 				if !w.healing {
-					do(l)
+					do(m)
 				}
 			})
 		}
 	}
+	plan := func(f Fault, least, most int, do func(*machine)) { planAt(w.machines, f, least, most, do) }
 	plan(Partition, 1, 5, w.partition)
 	plan(Broker, 1, 2, w.brokerRestarts)
 	plan(PowerCut, 1, 4, w.cutPower)
-	plan(StepCut, 1, 4, func(l *lock) { w.armCut(l, pick(w, sim.Steps)) })
-	plan(LowBattery, 1, 2, w.drain)
-	plan(Jam, 1, 2, w.jam)
-	plan(ForcedOpen, 1, 2, w.force)
-	plan(ReplicaDeath, 1, 3, func(*lock) { w.die(pick(w, w.replicas), "in an idle moment") })
+	plan(StepCut, 1, 4, func(m *machine) { w.armCut(m, pick(w, sim.Steps)) })
+	planAt(w.locks, LowBattery, 1, 2, w.drain)
+	planAt(w.locks, Jam, 1, 2, w.jam)
+	planAt(w.locks, ForcedOpen, 1, 2, w.force)
+	plan(ReplicaDeath, 1, 3, func(*machine) { w.die(pick(w, w.replicas), "in an idle moment") })
 	plan(FlashLost, 1, 1, w.loseFlash)
 	plan(Wear, 1, 1, w.wear)
 	plan(Reprovision, 1, 2, w.reprovision)
+	planAt(w.pumps, Crank, 1, 4, func(m *machine) { w.cranks(m, pick(w, m.pump.sides)) })
+	planAt(w.pumps, Emergency, 0, 1, w.emergency)
+	planAt(w.pumps, Gas, 0, 1, w.gas)
+	planAt(w.pumps, Halt, 0, 1, w.halt)
+	planAt(w.pumps, VenueStop, 0, 1, func(*machine) { w.stopVenue() })
+	planAt(w.pumps, NewPrices, 1, 3, func(*machine) { w.newPrices() })
 	w.staffAtWork()
 	w.runUntil(w.odds.length, nil)
 }
 
 // partition cuts a lock's network for a while, one way or both.
-func (w *world) partition(l *lock) {
+func (w *world) partition(m *machine) {
 	w.fault(Partition)
 	ways := [][]direction{{up}, {down}, {up, down}}[w.rand.IntN(3)]
 	length := w.between(2*time.Second, 40*time.Second)
 	if w.chance(0.4) {
 		length = w.between(40*time.Second, 6*time.Minute)
 	}
-	w.note(string(l.id), "its network is cut %v for %s", ways, length.Round(time.Second))
+	w.note(string(m.id), "its network is cut %v for %s", ways, length.Round(time.Second))
 	for _, d := range ways {
-		l.links[d].cut = true
+		m.links[d].cut = true
 	}
 	if len(ways) == 2 && length > 45*time.Second {
 		w.after(45*time.Second, func() { // the keep-alive notices
-			if l.links[up].cut && l.links[down].cut {
-				w.disconnect(l)
+			if m.links[up].cut && m.links[down].cut {
+				w.disconnect(m)
 			}
 		})
 	}
 	w.after(length, func() {
 		for _, d := range ways {
-			l.links[d].cut = false
+			m.links[d].cut = false
 		}
-		w.note(string(l.id), "its network is whole again")
-		w.connectSoon(l, w.between(0, 4*time.Second))
+		w.note(string(m.id), "its network is whole again")
+		w.connectSoon(m, w.between(0, 4*time.Second))
 	})
 }
 
 // brokerRestarts breaks every connection at once.
-func (w *world) brokerRestarts(*lock) {
+func (w *world) brokerRestarts(*machine) {
 	w.fault(Broker)
-	for _, l := range w.locks {
-		w.disconnect(l)
-		w.connectSoon(l, w.between(0, 20*time.Second))
+	for _, m := range w.machines {
+		w.disconnect(m)
+		w.connectSoon(m, w.between(0, 20*time.Second))
 	}
 }
 
 // armCut cuts power when the lock passes a step next.
-func (w *world) armCut(l *lock, s sim.Step) {
-	if l.c.ArmCut(s) == nil {
-		w.note(string(l.id), "will lose power at %q", s)
+func (w *world) armCut(m *machine, s sim.Step) {
+	if m.c.ArmCut(s) == nil {
+		w.note(string(m.id), "will lose power at %q", s)
 	}
-}
-
-// drain empties a lock's battery for a while.
-func (w *world) drain(l *lock) {
-	w.fault(LowBattery)
-	charge := uint8(w.rand.IntN(10))
-	w.note(string(l.id), "its battery falls to %d%%", charge)
-	w.touch(l, func(now time.Time) []sim.Packet { return l.c.SetBattery(now, charge) })
-	w.after(w.between(time.Minute, 6*time.Minute), func() {
-		w.note(string(l.id), "its battery is charged")
-		w.touch(l, func(now time.Time) []sim.Packet { return l.c.SetBattery(now, 100) })
-	})
-}
-
-// jam blocks the motor until a mechanic frees it.
-func (w *world) jam(l *lock) {
-	w.fault(Jam)
-	w.note(string(l.id), "jams")
-	l.c.SetJammed(true)
-	w.after(w.between(time.Minute, 6*time.Minute), func() {
-		w.note(string(l.id), "is freed by a mechanic")
-		l.c.SetJammed(false)
-	})
-}
-
-// loseFlash takes the power and with it all that the chip knew.
-func (w *world) loseFlash(l *lock) {
-	w.fault(FlashLost)
-	l.c.PowerCut()
-	w.note(string(l.id), "forgets everything")
-	*l.flash = sim.Flash{Epoch: l.flash.Epoch, Outlet: sim.Outlet{Opens: l.flash.Outlet.Opens}}
-	l.lossy = true
-	w.dark(l, "with its flash")
 }
 
 // reprovision gives a lock a new epoch: first the server's word, then the lock.
 // Staff ask again while nobody answers.
-func (w *world) reprovision(l *lock) {
+func (w *world) reprovision(m *machine) {
 	r := w.someReplica()
 	key, answered := w.bytes(32), false
 	w.after(30*time.Second, func() {
 		if !answered {
-			w.reprovision(l)
+			w.reprovision(m)
 		}
 	})
 	if r == nil {
 		return
 	}
-	run(w, r, "provisioning "+string(l.id), order.UseCase[device.Device](w.provisioning(l, key)), func(d device.Device, err error) {
+	run(w, r, "provisioning "+string(m.id), order.UseCase[device.Device](w.provisioning(m, key)), func(d device.Device, err error) {
 		answered = true
-		if err == nil && d.Epoch > l.epoch { // an older file is thrown away
-			w.provisioned(l, d.Epoch, key)
+		if err == nil && d.Epoch > m.epoch { // an older file is thrown away
+			w.provisioned(m, d.Epoch, key)
 		}
 	})
 }
 
 // provisioned brings the file of a new epoch to the lock.
-func (w *world) provisioned(l *lock, epoch uint32, key []byte) {
+func (w *world) provisioned(m *machine, epoch uint32, key []byte) {
 	w.fault(Reprovision)
-	w.note(string(l.id), "is provisioned as epoch %d", epoch)
-	l.c.PowerCut()
-	l.outage++
-	w.planWake(l)
-	w.furnishKey(l, epoch, key)
-	outage := l.outage
+	w.note(string(m.id), "is provisioned as epoch %d", epoch)
+	w.unplug(m)
+	m.outage++
+	w.planWake(m)
+	w.furnishKey(m, epoch, key)
+	outage := m.outage
 	w.after(w.between(time.Second, 5*time.Second), func() {
-		if l.outage == outage {
-			w.power(l)
+		if m.outage == outage {
+			w.power(m)
 		}
 	})
 }
@@ -225,26 +216,32 @@ func (w *world) heal() {
 	for _, r := range w.replicas {
 		w.rise(r)
 	}
-	for _, l := range w.locks {
-		l.c.DisarmCuts()
-		l.c.SetJammed(false)
-		l.links[up].cut, l.links[down].cut = false, false
-		w.touch(l, func(now time.Time) []sim.Packet { return l.c.SetBattery(now, 100) })
-		if !l.c.Powered() {
-			w.power(l)
-		} else if !l.c.Connected() {
-			w.connectSoon(l, w.between(0, 4*time.Second))
+	for _, m := range w.machines {
+		m.c.DisarmCuts()
+		m.links[up].cut, m.links[down].cut = false, false
+		if m.lock != nil {
+			w.healLock(m)
+		} else {
+			w.healPump(m)
 		}
-		if !l.body.Closed {
-			w.handShuts(l, w.between(time.Second, 40*time.Second))
+		if !m.c.Powered() {
+			w.power(m)
+		} else if !m.c.Connected() {
+			w.connectSoon(m, w.between(0, 4*time.Second))
 		}
-		if l.lossy {
-			w.repair(l)
+		if m.lock != nil && !m.lock.body.Closed {
+			w.handShuts(m, w.between(time.Second, 40*time.Second))
+		}
+		if m.lossy {
+			w.repair(m)
 		}
 	}
 	// A word may still be minutes late; a ride whose end is lost waits for the
 	// watchdog; an unresolved start for the end of patience.
 	c := w.env.Config
+	if len(w.pumps) > 0 {
+		w.after(w.between(time.Second, 8*time.Minute), func() { w.decide(0.6) })
+	}
 	w.runUntil(w.at+w.between(20*time.Second, 60*time.Second), nil)
 	w.runUntil(w.at+c.MaxRide+c.Patience+15*time.Minute, w.oracle.resolved)
 	w.runUntil(w.at+6*time.Minute, nil) // nothing late may undo it

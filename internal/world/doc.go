@@ -1,6 +1,6 @@
-// Package world is a deterministic simulation of the whole for locks: riders,
-// staff, replicas, their store, the network, devices and what is physically
-// true, on one virtual clock, in one goroutine, from one seed.
+// Package world is a deterministic simulation of the whole for locks and pumps:
+// riders, staff, replicas, their store, the network, devices and what is
+// physically true, on one virtual clock, in one goroutine, from one seed.
 //
 // It runs the real decision code. A replica loads, decides and applies as three
 // things that happen at three moments, so replicas interleave between load and
@@ -9,9 +9,14 @@
 // commands are sealed and opened by the wire contract.
 //
 // A schedule is a phase of faults, then a phase in which everything is repaired
-// and given time. The oracle watches both. It holds the tables against bolts and
-// wallets, which it follows by itself, and never takes the product's word for
-// what the product should have done.
+// and given time. The oracle watches both. It holds the tables against bolts,
+// meters and wallets, which it follows by itself, and never takes the product's
+// word for what the product should have done. Of a pump it promises two things more
+// than of a lock: while a stop is in force nothing begins (P1), and only a hand at
+// a pump ends it (P2).
+//
+// What one kind alone has is in files of its name: lock.go; pump.go and
+// mischief.go for the bodies and hands, stops.go and judge_pump.go for the oracle.
 //
 // It refuses to be realistic where that costs reach: faults are far more
 // frequent than in any street.
@@ -23,10 +28,17 @@
 //   - Rules of the oracle are written from the design, not from the code: its
 //     table of moves, its price and its wallets are its own.
 //
-// # Limits of what a lock can know
+// # Limits of what the server can know
 //
 // Two things that hands can do are left out, because no sensor of a lock can
 // tell them from the use itself: a bolt that is shut and torn open again before
 // the next boot has journalled what it saw, and a bolt torn open in the very
 // power cut that fell between the moving mark and the motor.
+//
+// Of a pump the oracle demands less where evidence is gone for good (a worn page, a
+// flash that was lost, a new provisioning before the end of a use was heard): a
+// crank may then be billed with the use that it followed, up to the hold, and need
+// not be told. It need not be told either where it came before the server knew any
+// totaliser of the epoch, and it may be told together with others. What staff
+// decide is billed as they say.
 package world

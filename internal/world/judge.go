@@ -19,7 +19,7 @@ func (o *oracle) open(id string) (m movement, open time.Duration, shut, ok bool)
 		return movement{}, 0, false, false
 	}
 	m = moves[0]
-	for _, at := range m.lock.shuts {
+	for _, at := range m.m.lock.shuts {
 		if at >= m.at {
 			return m, at - m.at, true, true
 		}
@@ -45,15 +45,15 @@ func (o *oracle) settled(x order.Order) {
 	slack := time.Millisecond + open/5000 // one tick, and the drift that the contract allows
 	if x.Usage.Measured == billing.AcrossBoots || len(x.Spans) > 1 {
 		// A later boot is placed on server time by its fastest word.
-		last := m.lock.boots[x.Spans[len(x.Spans)-1].Boot]
+		last := m.m.boots[x.Spans[len(x.Spans)-1].Boot]
 		slack += last.fresh + o.w.at/2500 + 2*time.Millisecond
 	}
 	if billed > open+slack {
-		o.violation("M5: %s is billed %s and %s was open for it for %s", name, billed, m.lock.id, open)
+		o.violation("M5: %s is billed %s and %s was open for it for %s", name, billed, m.m.id, open)
 	}
 	end := m.at + open
-	if x.EndedBy == order.DeviceEnded && shut && !m.lock.lossy && len(x.Spans) == 1 && o.sameRun(m, end) && billed < open-slack {
-		o.violation("M5: %s is billed %s only, %s was open for it for %s", name, billed, m.lock.id, open)
+	if x.EndedBy == order.DeviceEnded && shut && !m.m.lossy && len(x.Spans) == 1 && o.sameRun(m, end) && billed < open-slack {
+		o.violation("M5: %s is billed %s only, %s was open for it for %s", name, billed, m.m.id, open)
 	}
 	if want := o.price(x.Usage.BilledMS, x.Usage.DaySpent, x.PayWith); x.Quote.Total != want {
 		o.violation("M5: %s costs %d fen, its tariff says %d for %d ms", name, x.Quote.Total, want, x.Usage.BilledMS)
@@ -62,7 +62,7 @@ func (o *oracle) settled(x order.Order) {
 
 // sameRun tells whether a lock kept its power from a movement to a moment.
 func (o *oracle) sameRun(m movement, end time.Duration) bool {
-	for _, b := range m.lock.boots {
+	for _, b := range m.m.boots {
 		if b.at >= m.at && b.at <= end {
 			return false
 		}
@@ -95,7 +95,9 @@ func (o *oracle) judge() {
 	for _, x := range o.w.store.Orders() {
 		o.w.result.Orders[string(x.State)]++
 		o.judgeOrder(x)
-		if x.PayWith == order.PayWallet {
+		if x.PayWith == order.PayWallet && x.Kind == device.Pump {
+			receipts[x.Rider] += x.Paid()
+		} else if x.PayWith == order.PayWallet {
 			days[x.Rider+" on "+x.Day] += x.Paid()
 			receipts[x.Rider] += x.Paid()
 		}
@@ -108,18 +110,23 @@ func (o *oracle) judge() {
 	o.judgeMoney(receipts)
 	for _, id := range sorted(o.commands) {
 		k := o.commands[id]
-		moves := o.byNumber[numberKey{k.Device, k.Epoch, k.Seq}]
+		moves := o.byNumber[numberKey{k.Device, k.Outlet, k.Epoch, k.Seq}]
 		if k.Kind == device.Start && k.State != device.OutcomeUnknown && (k.State == device.Executed) != (moves > 0) {
 			o.violation("A5: start #%d of %s is %s and moved %d times", k.Seq, k.Device, k.State, moves)
 		}
 	}
-	for _, l := range o.w.locks {
-		if d, body := l.flash.Outlet.Opens, l.body.Opens; d > body {
-			o.violation("A7: %s counts %d openings, there were %d", l.id, d, body)
+	for _, m := range o.w.machines {
+		if m.pump != nil {
+			o.judgePump(m)
+			continue
 		}
-		if out := o.w.store.Outlets(l.id)[0]; out.Opens > l.body.Opens || out.Stated.Known && out.Stated.Closed != l.body.Closed {
-			o.violation("E2: of %s the server believes closed %v after %d openings; true is %v after %d", l.id, out.Stated.Closed,
-				out.Opens, l.body.Closed, l.body.Opens)
+		body := m.lock.body
+		if d := m.flash.Outlet.Opens; d > body.Opens {
+			o.violation("A7: %s counts %d openings, there were %d", m.id, d, body.Opens)
+		}
+		if out := o.w.store.Outlets(m.id)[0]; out.Opens > body.Opens || out.Stated.Known && out.Stated.Closed != body.Closed {
+			o.violation("E2: of %s the server believes closed %v after %d openings; true is %v after %d", m.id, out.Stated.Closed,
+				out.Opens, body.Closed, body.Opens)
 		}
 	}
 }
@@ -133,7 +140,7 @@ func (o *oracle) judgeOrder(x order.Order) {
 	paid := x.Paid()
 	switch {
 	case len(moves) == 0 && (paid != 0 || x.Charged != 0 || x.Debt != 0):
-		o.violation("A5: %s cost %d fen and its lock never opened", name, paid)
+		o.violation("A5: %s cost %d fen and its %s never opened", name, paid, x.Kind)
 	case x.State == order.Voided && (x.Charged != 0 || x.Debt != 0):
 		o.violation("M5: %s is voided and cost %d fen", name, paid)
 	case x.State == order.Voided && len(moves) > 0 && !o.items[x.ID]:
@@ -145,6 +152,9 @@ func (o *oracle) judgeOrder(x order.Order) {
 	}
 	if o.ledger.byOrder[x.ID] != paid {
 		o.violation("M5: %s says %d fen paid, its transfers say %d", name, paid, o.ledger.byOrder[x.ID])
+	}
+	if x.Kind == device.Pump {
+		o.judgeSale(x)
 	}
 	if x.State != order.Settled {
 		return
@@ -158,7 +168,7 @@ func (o *oracle) judgeOrder(x order.Order) {
 // judgeMoney compares each wallet with its own story: what was put in, less the
 // receipts, is there or is owed.
 func (o *oracle) judgeMoney(receipts map[string]billing.Fen) {
-	for _, err := range o.ledger.judge() {
+	for _, err := range o.ledger.judge(func(id string) bool { return o.undecided(o.orders[id]) }) {
 		o.violation("%v", err)
 	}
 	transfers, accounts := o.w.store.Ledger()
@@ -175,9 +185,15 @@ func (o *oracle) judgeMoney(receipts map[string]billing.Fen) {
 	for _, a := range accounts {
 		have[a.ID] = a
 	}
+	waiting := map[string]billing.Fen{}
+	for _, x := range o.orders {
+		if o.undecided(x) {
+			waiting[x.Rider] += x.HoldFen
+		}
+	}
 	for _, r := range o.w.riders {
 		wallet, owed := have[billing.Wallet(r)], have[billing.Receivable(r)]
-		if wallet.Held != 0 || wallet.Posted < 0 || owed.Posted > 0 {
+		if wallet.Held != waiting[r] || wallet.Posted < 0 || owed.Posted > 0 {
 			o.violation("M3: the wallet of %s: %s", r, fmt.Sprintf("%d posted, %d held, %d owed", wallet.Posted, wallet.Held, -owed.Posted))
 		}
 		if want := in[r] - receipts[r]; wallet.Posted+owed.Posted != want {

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 
@@ -14,8 +13,8 @@ import (
 	"github.com/unlatch/unlatch/order"
 )
 
-// legal is the table of DESIGN section 6 for locks, written from the text. ""
-// is before the order.
+// legal is the table of DESIGN section 6, written from the text. "" is before the
+// order. A lock knows no Decided, a pump no CannotTell.
 var legal = map[order.State]map[order.Input]order.State{
 	"": {order.Authorised: order.Starting},
 	order.Starting: {order.Executed: order.Active, order.Refused: order.Voided, order.Fenced: order.Voided,
@@ -24,18 +23,30 @@ var legal = map[order.State]map[order.Input]order.State{
 		order.CannotTell: order.Voided, order.GiveUp: order.Voided},
 	order.Active: {order.DeviceEnded: order.Ended, order.FoundShut: order.Ended, order.RiderEnded: order.Ended,
 		order.StaffEnded: order.Ended, order.Watchdog: order.Ended},
-	order.Ended: {order.Captured: order.Settled},
+	order.Ended: {order.Captured: order.Settled, order.Decided: order.Settled},
 }
 
 // edge is how Covered names a move.
-func edge(from order.State, in order.Input) string {
-	return strings.TrimSpace(string(from) + " " + string(in))
+func edge(kind device.Kind, from order.State, in order.Input) string {
+	s := strings.TrimSpace(string(from) + " " + string(in))
+	if kind != device.Lock {
+		s = string(kind) + " " + s
+	}
+	return s
 }
 
 type numberKey struct {
 	device device.ID
+	outlet uint8
 	epoch  uint32
 	seq    uint64
+}
+
+// sideKey is an outlet in one epoch.
+type sideKey struct {
+	device device.ID
+	epoch  uint32
+	outlet uint8
 }
 
 type evidenceKey struct {
@@ -45,14 +56,14 @@ type evidenceKey struct {
 	seq     uint64
 }
 
-// movement is a true opening by the motor with the lock that made it.
+// movement is a true opening by the motor, or arming, with the device that made it.
 type movement struct {
 	sim.Movement
-	lock *lock
-	at   time.Duration
+	m  *machine
+	at time.Duration
 }
 
-// oracle follows commits and bolts and knows which promises they may not break.
+// oracle follows commits and bodies and knows which promises they may not break.
 type oracle struct {
 	w         *world
 	names     map[string]string
@@ -65,16 +76,28 @@ type oracle struct {
 	lost      map[device.ID]uint64
 	keys      map[order.KeyRef]order.Key
 	items     map[string]bool       // orders that some item names
-	byOrder   map[string][]movement // true openings, by order
+	byOrder   map[string][]movement // true openings and armings, by order
 	byNumber  map[numberKey]int     // and how many there were per command
 	ledger    ledger
+
+	versions map[string]int       // of the tariff that a ticket pinned, by ticket
+	sales    map[string]*sale     // true uses of pumps, by order
+	beats    map[sideKey]uint64   // the evidence that a device had, by the newest beat; outlet 0
+	free     map[sideKey]bool     // nothing went on at the side at the newest word
+	gaps     map[sideKey][]gap    // that staff were told of
+	applied  map[device.ID]uint64 // evidence up to there
+	halts    map[device.ID]*halted
+	stops    []*venueStop // in force
+	begun    int64        // how many stops of the venue there were
 }
 
 func newOracle(w *world) *oracle {
 	return &oracle{w: w, names: map[string]string{}, orders: map[string]order.Order{}, commands: map[string]device.Command{},
 		since: map[string]time.Duration{}, numbers: map[numberKey]string{}, evidence: map[evidenceKey][]byte{},
 		lost: map[device.ID]uint64{}, keys: map[order.KeyRef]order.Key{}, items: map[string]bool{},
-		byOrder: map[string][]movement{}, byNumber: map[numberKey]int{}, ledger: newLedger()}
+		byOrder: map[string][]movement{}, byNumber: map[numberKey]int{}, ledger: newLedger(), versions: map[string]int{},
+		sales: map[string]*sale{}, beats: map[sideKey]uint64{}, free: map[sideKey]bool{}, gaps: map[sideKey][]gap{}, halts: map[device.ID]*halted{},
+		applied: map[device.ID]uint64{}}
 }
 
 // violation notes a broken promise.
@@ -115,7 +138,7 @@ func (o *oracle) refused(what string, err error) {
 	for _, known := range []error{order.ErrNotFound, order.ErrTicketExpired, order.ErrTicketUsed, order.ErrTicketStale,
 		order.ErrOutletBusy, order.ErrOutletOpen, order.ErrOutletBlocked, order.ErrNotInService, order.ErrOffline,
 		order.ErrBatteryLow, order.ErrNoMoney, order.ErrDebt, order.ErrTooManyLive, order.ErrKeyReused, order.ErrWrongState,
-		order.ErrStillOpen, order.ErrOverRefund} {
+		order.ErrStillOpen, order.ErrOverRefund, order.ErrStopped, order.ErrPreset, order.ErrSpendingCap} {
 		if errors.Is(err, known) && !errors.Is(err, billing.ErrNoMoney) {
 			if strings.HasPrefix(what, "time of") && !errors.Is(err, order.ErrNotFound) {
 				break // the passing of time is never wrong
@@ -132,13 +155,15 @@ func (o *oracle) committed(c order.Changes, by any, loaded time.Time) {
 	for _, x := range c.Orders {
 		o.order(x)
 	}
+	o.history(c)
 	for _, m := range c.Moves {
-		o.w.result.Covered[edge(m.From, m.Input)]++
-		if to, ok := legal[m.From][m.Input]; !ok || to != m.To {
+		kind := o.orders[m.Order].Kind
+		o.w.result.Covered[edge(kind, m.From, m.Input)]++
+		to, ok := legal[m.From][m.Input]
+		if !ok || to != m.To || m.Input == order.Decided && kind == device.Lock || m.Input == order.CannotTell && kind == device.Pump {
 			o.violation("E3: %s moves %s -> %s by %s", o.name(m.Order), m.From, m.To, m.Input)
 		}
 	}
-	o.history(c)
 	for _, k := range c.Commands {
 		o.command(k, c)
 	}
@@ -160,7 +185,16 @@ func (o *oracle) committed(c order.Changes, by any, loaded time.Time) {
 	}
 	for _, i := range c.Items {
 		o.items[i.Order], o.items[i.Kind+"/"+i.Order] = true, true
+		if i.Kind == order.ItemTotaliser {
+			o.gap(i)
+		}
 	}
+	for _, d := range c.Devices {
+		o.alarmed(d, c)
+		o.applied[d.ID] = d.Applied
+	}
+	o.tellsToStop(c)
+	o.stopsAndStarts(c, by, loaded.Sub(o.w.began))
 	if err := o.ledger.post(c); err != nil {
 		o.violation("%v", err)
 	}
@@ -201,9 +235,11 @@ func (o *oracle) order(x order.Order) {
 		o.violation("E3: %s was %s and is changed", o.name(x.ID), was.State)
 	}
 	if x.State == order.Active && was.State != order.Active && len(o.byOrder[x.ID]) == 0 {
-		o.violation("A5: %s becomes active and its lock never moved", o.name(x.ID))
+		o.violation("A5: %s becomes active and its %s never moved", o.name(x.ID), x.Kind)
 	}
-	if x.State == order.Settled && was.State != order.Settled {
+	if x.Kind == device.Pump {
+		o.soldOrder(x, was)
+	} else if x.State == order.Settled && was.State != order.Settled {
 		o.settled(x)
 	}
 }
@@ -217,7 +253,7 @@ func (o *oracle) command(k device.Command, c order.Changes) {
 	if known && !bytes.Equal(was.Bytes, k.Bytes) {
 		o.violation("A1: the bytes of %s #%d of %s change", k.Kind, k.Seq, k.Device)
 	}
-	number := numberKey{k.Device, k.Epoch, k.Seq}
+	number := numberKey{k.Device, k.Outlet, k.Epoch, k.Seq}
 	if !known {
 		if other, ok := o.numbers[number]; ok {
 			o.violation("A1: #%d of %s is given to %s and %s", k.Seq, k.Device, other, k.ID)
@@ -254,6 +290,9 @@ func (o *oracle) funded(k device.Command, c order.Changes) {
 		return
 	}
 	least := min(o.w.tariff.UnlockFee+o.w.tariff.BlockFee, o.w.tariff.RideCap)
+	if x.Kind == device.Pump {
+		least = max(x.HoldFen, o.w.fuel().LeastAmount)
+	}
 	for _, t := range c.Transfers {
 		if t.Kind == billing.Pending && t.Order == k.Order && t.Debit == billing.Wallet(x.Rider) && t.Amount >= least {
 			return
@@ -264,7 +303,7 @@ func (o *oracle) funded(k device.Command, c order.Changes) {
 
 // heard notes the shortest way that any word of a boot had.
 func (o *oracle) heard(h order.Hear, loaded time.Time) {
-	l := o.w.byID[h.Device]
+	m := o.w.byID[h.Device]
 	var boot device.Boot
 	var uptime uint64
 	if e := h.Word.Evidence; e != nil {
@@ -272,17 +311,20 @@ func (o *oracle) heard(h order.Hear, loaded time.Time) {
 	} else {
 		boot, uptime = h.Word.Beat.Boot, h.Word.Beat.Uptime
 	}
-	b, ok := l.boots[boot]
+	b, ok := m.boots[boot]
 	if !ok {
-		o.violation("world: %s speaks of an unknown boot", l.id)
+		o.violation("world: %s speaks of an unknown boot", m.id)
 		return
 	}
-	run := time.Duration(uptime)*time.Millisecond - l.start
-	run -= time.Duration(int64(run/time.Microsecond) * int64(l.ppm) / 1000)
+	run := time.Duration(uptime)*time.Millisecond - m.start
+	run -= time.Duration(int64(run/time.Microsecond) * int64(m.ppm) / 1000)
 	way := loaded.Sub(o.w.began) - b.at - run
 	if !b.heard || way < b.fresh {
 		b.heard, b.fresh = true, way
-		l.boots[boot] = b
+		m.boots[boot] = b
+	}
+	if m.pump != nil {
+		o.learns(m, h.Word)
 	}
 }
 
@@ -299,7 +341,7 @@ func (o *oracle) oneAtATime(c order.Changes) {
 			if y.Device == x.Device && y.Outlet == x.Outlet {
 				o.violation("A4: %s and %s are live on %s", o.name(x.ID), o.name(y.ID), x.Device)
 			}
-			if y.Rider == x.Rider && x.PayWith != order.PayService && y.PayWith != order.PayService && o.w.env.Config.LivePerKind == 1 {
+			if y.Rider == x.Rider && y.Kind == x.Kind && x.PayWith != order.PayService && y.PayWith != order.PayService && o.w.env.Config.LivePerKind == 1 {
 				o.violation("A4: %s and %s of %s are live", o.name(x.ID), o.name(y.ID), x.Rider)
 			}
 		}
@@ -309,21 +351,11 @@ func (o *oracle) oneAtATime(c order.Changes) {
 			continue
 		}
 		for _, other := range o.commands {
-			if other.ID != k.ID && other.Device == k.Device && other.Kind == device.Start && other.State.Open() {
+			if other.ID != k.ID && other.Device == k.Device && other.Outlet == k.Outlet && other.Kind == device.Start && other.State.Open() {
 				o.violation("A6: starts #%d and #%d of %s are open", k.Seq, other.Seq, k.Device)
 			}
 		}
 	}
-}
-
-// unsettled tells whether a lock has a start or ring without a result.
-func (o *oracle) unsettled(id device.ID) bool {
-	for _, k := range o.commands {
-		if k.Device == id && k.Kind.Expires() && k.State.Open() {
-			return true
-		}
-	}
-	return false
 }
 
 // leaves looks at a command that goes on the air.
@@ -335,80 +367,33 @@ func (o *oracle) leaves(c device.Command) {
 
 // acked looks at an ack that goes on the air: what it covers is committed, or
 // closed as lost.
-func (o *oracle) acked(l *lock, epoch uint32, a device.Ack) {
+func (o *oracle) acked(m *machine, epoch uint32, a device.Ack) {
 	for seq := uint64(1); seq <= a.N; seq++ {
-		if _, ok := o.evidence[evidenceKey{l.id, epoch, a.Journal, seq}]; !ok && !(l.lossy && seq <= o.lost[l.id]) {
-			o.violation("E1: %s is acked up to %d and %d is not committed", l.id, a.N, seq)
+		if _, ok := o.evidence[evidenceKey{m.id, epoch, a.Journal, seq}]; !ok && !(m.lossy && seq <= o.lost[m.id]) {
+			o.violation("E1: %s is acked up to %d and %d is not committed", m.id, a.N, seq)
 		}
 	}
 }
 
-// moved holds a true opening against what was committed.
-func (o *oracle) moved(l *lock, m sim.Movement) {
-	number := numberKey{l.id, m.Epoch, m.Seq}
+// moved holds a true opening or arming against what was committed.
+func (o *oracle) moved(by *machine, v sim.Movement) {
+	number := numberKey{by.id, v.Outlet, v.Epoch, v.Seq}
 	if o.byNumber[number]++; o.byNumber[number] > 1 {
-		o.violation("A1: %s moves %d times for #%d of epoch %d", l.id, o.byNumber[number], m.Seq, m.Epoch)
+		o.violation("A1: %s moves %d times for #%d of epoch %d", by.id, o.byNumber[number], v.Seq, v.Epoch)
 	}
 	k, ok := o.commands[o.numbers[number]]
-	id := m.Order.String()
+	id := v.Order.String()
 	switch {
 	case !ok || k.Kind != device.Start || o.since[k.ID] > o.w.at:
-		o.violation("A3: %s moves for #%d, which is no committed start", l.id, m.Seq)
+		o.violation("A3: %s moves for #%d, which is no committed start", by.id, v.Seq)
 		return
 	case k.Order != id:
-		o.violation("M6: %s moves for %s, start #%d serves %s", l.id, o.name(id), m.Seq, o.name(k.Order))
-	case m.At.After(k.Deadline):
-		o.violation("A2: %s moves %s after the deadline of #%d", l.id, m.At.Sub(k.Deadline), m.Seq)
+		o.violation("M6: %s moves for %s, start #%d serves %s", by.id, o.name(id), v.Seq, o.name(k.Order))
+	case v.At.After(k.Deadline):
+		o.violation("A2: %s moves %s after the deadline of #%d", by.id, v.At.Sub(k.Deadline), v.Seq)
 	}
 	if k.State == device.NotExecuted || k.State == device.Rejected {
-		o.violation("A5: %s moves for #%d, which is %s", l.id, m.Seq, k.State)
+		o.violation("A5: %s moves for #%d, which is %s", by.id, v.Seq, k.State)
 	}
-	o.byOrder[id] = append(o.byOrder[id], movement{m, l, o.w.at})
-}
-
-// resolved tells whether nothing waits for anything any more.
-func (o *oracle) resolved() bool {
-	return len(o.unresolved()) == 0
-}
-
-// unresolved lists what still waits.
-func (o *oracle) unresolved() []string {
-	var open []string
-	for _, x := range o.w.rides {
-		if !x.over {
-			open = append(open, fmt.Sprintf("%s still asks for %s", x.who, x.lock.id))
-		}
-	}
-	for _, id := range sorted(o.orders) {
-		if s := o.orders[id].State; s != order.Settled && s != order.Voided {
-			open = append(open, fmt.Sprintf("M6: %s is %s", o.name(id), s))
-		}
-	}
-	if len(open) > 0 {
-		return open
-	}
-	for _, id := range sorted(o.commands) {
-		if k := o.commands[id]; k.State.Open() {
-			open = append(open, fmt.Sprintf("A5: %s #%d of %s is %s", k.Kind, k.Seq, k.Device, k.State))
-		}
-	}
-	for _, d := range o.w.store.Devices() {
-		l, out := o.w.byID[d.ID], o.w.store.Outlets(d.ID)[0]
-		if out.Block != device.NotBlocked || out.Order != "" {
-			open = append(open, fmt.Sprintf("A4: the outlet of %s is taken (%q) or blocked (%q)", d.ID, o.name(out.Order), out.Block))
-		}
-		if d.Service == device.OutOfService {
-			open = append(open, fmt.Sprintf("%s is out of service: %s", d.ID, d.ServiceReason))
-		}
-		if d.Epoch != l.epoch || !l.c.Connected() || !l.body.Closed {
-			open = append(open, fmt.Sprintf("%s is not at rest", d.ID))
-		}
-		// Of pieces that a worn chip lost there is nothing left to ack.
-		acked := l.flash.Acked == l.flash.Highest || l.lossy && len(l.flash.Entries) == 0
-		if !acked || d.Applied != l.flash.Highest || d.Journal != device.Journal(l.flash.Journal) {
-			open = append(open, fmt.Sprintf("E2: %s journalled %d, applied are %d, it knows acked %d", d.ID, l.flash.Highest, d.Applied, l.flash.Acked))
-		}
-	}
-	slices.Sort(open)
-	return open
+	o.byOrder[id] = append(o.byOrder[id], movement{v, by, o.w.at})
 }

@@ -17,9 +17,9 @@ func TestOracleSeesEachLie(t *testing.T) {
 		promise string
 		tell    func(*oracle, order.Order, movement)
 	}{
-		{"A1", func(o *oracle, _ order.Order, m movement) { o.moved(m.lock, m.Movement) }},
-		{"A2", func(o *oracle, _ order.Order, m movement) { m.At = m.At.Add(time.Hour); o.moved(m.lock, m.Movement) }},
-		{"A3", func(o *oracle, _ order.Order, m movement) { m.Seq += 1000; o.moved(m.lock, m.Movement) }},
+		{"A1", func(o *oracle, _ order.Order, m movement) { o.moved(m.m, m.Movement) }},
+		{"A2", func(o *oracle, _ order.Order, m movement) { m.At = m.At.Add(time.Hour); o.moved(m.m, m.Movement) }},
+		{"A3", func(o *oracle, _ order.Order, m movement) { m.Seq += 1000; o.moved(m.m, m.Movement) }},
 		{"A3", func(o *oracle, x order.Order, _ movement) {
 			k := o.commands[x.Command]
 			k.ID, k.Seq, k.State, k.Order = "new", 1000, device.Published, x.ID
@@ -60,10 +60,10 @@ func TestOracleSeesEachLie(t *testing.T) {
 		}},
 		{"M8", func(o *oracle, x order.Order, _ movement) { x.Charged = x.HoldFen + 1; o.judgeOrder(x) }},
 		{"E1", func(o *oracle, x order.Order, m movement) {
-			m.lock.lossy = false
-			o.acked(m.lock, m.lock.epoch, device.Ack{Journal: device.Journal(m.lock.flash.Journal), N: m.lock.flash.Highest + 1})
+			m.m.lossy = false
+			o.acked(m.m, m.m.epoch, device.Ack{Journal: device.Journal(m.m.flash.Journal), N: m.m.flash.Highest + 1})
 		}},
-		{"E2", func(o *oracle, _ order.Order, m movement) { m.lock.flash.Highest++; o.judge() }},
+		{"E2", func(o *oracle, _ order.Order, m movement) { m.m.flash.Highest++; o.judge() }},
 		{"E3", func(o *oracle, x order.Order, _ movement) {
 			o.committed(order.Changes{Moves: []order.Move{{Order: x.ID, From: order.Settled, To: order.Active, Input: order.Executed}}}, nil, o.w.now())
 		}},
@@ -88,7 +88,7 @@ func settledRide(t *testing.T) (*world, order.Order, movement) {
 	for seed := uint64(baseSeed); ; seed++ {
 		w := play(seed, Options{})
 		for _, x := range w.store.Orders() {
-			if x.State == order.Settled && x.PayWith == order.PayWallet && x.Charged > 0 && len(w.oracle.byOrder[x.ID]) == 1 &&
+			if x.Kind == device.Lock && x.State == order.Settled && x.PayWith == order.PayWallet && x.Charged > 0 && len(w.oracle.byOrder[x.ID]) == 1 &&
 				!w.byID[x.Device].lossy && len(x.Spans) == 1 && w.byID[x.Device].epoch == 1 {
 				if len(w.result.Violations) > 0 {
 					t.Fatalf("seed %d: %q", seed, w.result.Violations)

@@ -14,13 +14,15 @@ import (
 	"github.com/unlatch/unlatch/order"
 )
 
-// ride is somebody's intention to open a lock, and what comes of it.
+// ride is somebody's intention to use a device, and what comes of it.
 type ride struct {
 	w       *world
 	n       int
 	who     string // a rider, or "staff:s1"
-	lock    *lock
+	machine *machine
+	side    *side // of a pump
 	service bool
+	hasty   bool
 	when    time.Duration // of the first scan
 
 	scans  int
@@ -28,6 +30,7 @@ type ride struct {
 	keys   int
 	key    order.KeyRef
 	ticket order.Ticket
+	preset billing.Preset
 	answer []byte // the bytes that the present key first got
 	over   bool   // nothing more will be asked
 	order  string
@@ -40,9 +43,9 @@ func (w *world) planRides(n int) {
 	var before *ride
 	var when time.Duration
 	for i := range n {
-		x := &ride{w: w, n: i + 1, who: pick(w, w.riders), lock: pick(w, w.locks)}
+		x := &ride{w: w, n: i + 1, who: pick(w, w.riders), machine: pick(w, w.locks)}
 		if before != nil && w.chance(0.3) {
-			x.lock, when = before.lock, before.when+w.between(0, 300*time.Millisecond)
+			x.machine, when = before.machine, before.when+w.between(0, 300*time.Millisecond)
 		} else {
 			when = w.between(10*time.Second, last)
 		}
@@ -59,8 +62,41 @@ func (w *world) planRides(n int) {
 	}
 }
 
+// planSales draws who wants which side of which pump and when; some meet at one
+// side, or at both sides of one pump.
+func (w *world) planSales(n int) {
+	last := w.odds.length * 3 / 4
+	var before *ride
+	var when time.Duration
+	for range n {
+		x := &ride{w: w, n: len(w.rides) + 1, who: pick(w, w.riders), machine: pick(w, w.pumps)}
+		if before != nil && w.chance(0.3) {
+			x.machine, when = before.machine, before.when+w.between(0, 3*time.Second)
+		} else {
+			when = w.between(10*time.Second, last)
+		}
+		if before != nil && w.chance(0.1) {
+			x.who, x.service = before.who, before.service
+		} else if w.chance(0.08) {
+			x.who, x.service = "staff:s1", true
+		}
+		x.side, x.when = pick(w, x.machine.pump.sides), when
+		before = x
+		w.rides = append(w.rides, x)
+		w.after(when, x.scan)
+	}
+}
+
 // name is how the story calls somebody.
 func (x *ride) name() string { return x.who }
+
+// outlet is the number of what is to be used.
+func (x *ride) outlet() uint8 {
+	if x.side == nil {
+		return 1
+	}
+	return x.side.n
+}
 
 // scan asks for a ticket.
 func (x *ride) scan() {
@@ -79,16 +115,16 @@ func (x *ride) scan() {
 		again(2*time.Second, 10*time.Second)
 		return
 	}
-	snapshot, err := w.store.Load(context.Background(), order.Query{Device: x.lock.id})
+	snapshot, err := w.store.Load(context.Background(), order.Query{Device: x.machine.id})
 	if err != nil {
 		w.oracle.violation("world: load for a scan: %v", err)
 		return
 	}
-	available := snapshot.Device.Availability(snapshot.Outlets[0], false, snapshot.Now)
-	w.note(x.name(), "scans %s: %s", x.lock.id, available)
+	available := snapshot.Device.Availability(snapshot.Outlets[x.outlet()-1], false, snapshot.Now)
+	w.note(x.name(), "scans %s: %s", x.machine.id, available)
 	switch {
 	case available == device.NonContactable:
-		run(w, r, "probe for a scan of "+string(x.lock.id), order.UseCase[order.Acted](order.Ask{Device: x.lock.id, Outlet: 1}),
+		run(w, r, "probe for a scan of "+string(x.machine.id), order.UseCase[order.Acted](order.Ask{Device: x.machine.id, Outlet: x.outlet()}),
 			func(a order.Acted, err error) {
 				if err == nil {
 					w.dispatch(r, a.Send)
@@ -100,8 +136,16 @@ func (x *ride) scan() {
 		again(15*time.Second, 70*time.Second)
 		return
 	}
-	t := order.Ticket{Rider: x.who, Device: x.lock.id, Outlet: 1, Epoch: snapshot.Device.Epoch, Tariff: w.tariff.ID,
-		Version: w.tariff.Version, Expires: snapshot.Now.Add(w.env.Config.TicketLife).UnixMilli()}
+	tariff := w.tariff
+	if x.side != nil {
+		tariff = w.fuel()
+		x.preset = w.preset(x.side, x.service)
+	}
+	t := order.Ticket{Rider: x.who, Device: x.machine.id, Outlet: x.outlet(), Epoch: snapshot.Device.Epoch, Tariff: tariff.ID,
+		Version: tariff.Version, Expires: snapshot.Now.Add(w.env.Config.TicketLife).UnixMilli()}
+	if x.side != nil && !x.service {
+		t.Class = pick(w, []order.Class{order.Printed, order.Rotating})
+	}
 	token, err := w.tickets.Make(w.env.Rand, t)
 	if err == nil {
 		x.ticket, err = w.tickets.Open(token)
@@ -110,25 +154,30 @@ func (x *ride) scan() {
 		w.oracle.violation("world: ticket: %v", err)
 		return
 	}
+	w.oracle.versions[x.ticket.ID] = tariff.Version
 	x.keys++
 	x.key = order.KeyRef{Principal: "rider:" + x.who, Key: fmt.Sprintf("ride-%d-%d", x.n, x.keys)}
 	x.sends, x.answer = 0, nil
 	// Mischief that must be there when the start arrives.
 	switch {
 	case w.strikes(StepCut, 0.35):
-		w.armCut(x.lock, pick(w, sim.Steps[:5]))
+		w.armCut(x.machine, pick(w, sim.Steps[:5]))
 	case w.strikes(Delay, 0.2): // not one copy of the start comes soon
 		w.fault(Delay)
-		way := &x.lock.links[down]
+		way := &x.machine.links[down]
 		way.slow, way.lag = w.at+20*time.Second, w.between(8*time.Second, 25*time.Second)
-		w.note(string(x.lock.id), "is %s behind what is sent to it", way.lag.Round(time.Second))
+		w.note(string(x.machine.id), "is %s behind what is sent to it", way.lag.Round(time.Second))
+	case x.side != nil:
 	case w.strikes(Jam, 0.15):
-		w.jam(x.lock)
+		w.jam(x.machine)
 	case w.strikes(LowBattery, 0.1):
-		w.drain(x.lock)
+		w.drain(x.machine)
 	}
 	wait := w.between(300*time.Millisecond, 4*time.Second)
-	if w.chance(0.05) {
+	switch {
+	case x.hasty:
+		wait = w.between(10*time.Millisecond, 300*time.Millisecond)
+	case w.chance(0.05):
 		wait = w.between(100*time.Second, 140*time.Second) // the ticket may expire
 	}
 	if w.chance(0.1) && !x.service { // money comes in the same moment
@@ -139,14 +188,14 @@ func (x *ride) scan() {
 }
 
 func (x *ride) place(hash string) order.Place {
-	p := order.Place{Rider: x.who, Ticket: x.ticket, PayWith: order.PayWallet, Key: x.key, Route: "POST /v1/orders",
+	p := order.Place{Rider: x.who, Ticket: x.ticket, PayWith: order.PayWallet, Preset: x.preset, Key: x.key, Route: "POST /v1/orders",
 		Hash: sha256.Sum256([]byte(hash)), Answer: func(o order.Order) (int, []byte, error) {
 			return 201, fmt.Appendf(nil, `{"id":%q,"state":%q,"seq":%d}`, o.ID, o.State, o.Seq), nil
 		}}
 	if x.service {
 		p.PayWith, p.Staff = order.PayService, &order.Audit{Staff: "s1", Act: "service unlock", Reason: "maintenance"}
 	}
-	if b, ok := x.w.battery[x.lock.id]; ok {
+	if b, ok := x.w.battery[x.machine.id]; ok {
 		p.Battery = &b
 	}
 	return p
@@ -157,7 +206,7 @@ func (x *ride) place(hash string) order.Place {
 func (x *ride) send() {
 	w := x.w
 	if x.sends >= 15 {
-		w.note(x.name(), "gives up asking for %s", x.lock.id)
+		w.note(x.name(), "gives up asking for %s", x.machine.id)
 		x.over = true
 		return
 	}
@@ -169,8 +218,8 @@ func (x *ride) send() {
 		w.after(w.between(time.Second, 5*time.Second), x.send)
 		return
 	}
-	w.note(x.name(), "asks for %s with key %s", x.lock.id, key.Key)
-	run(w, r, fmt.Sprintf("order of %s for %s", x.who, x.lock.id), order.UseCase[order.Placed](x.place(x.ticket.ID)),
+	w.note(x.name(), "asks for %s with key %s", x.machine.id, key.Key)
+	run(w, r, fmt.Sprintf("order of %s for %s", x.who, x.machine.id), order.UseCase[order.Placed](x.place(x.ticket.ID)),
 		func(p order.Placed, err error) {
 			w.dispatch(r, p.Send)
 			if w.strikes(LostAnswer, 0.25) {
@@ -233,10 +282,28 @@ func (x *ride) holdOrder() {
 		w.after(w.between(time.Second, 20*time.Second), x.otherBody)
 	}
 	switch {
+	case x.side != nil:
+		x.atThePump()
 	case w.chance(0.25):
 		w.after(w.between(200*time.Millisecond, 40*time.Second), func() { x.act(order.Cancel, 3) })
 	case w.chance(0.6):
 		w.after(w.between(30*time.Second, 5*time.Minute), func() { x.act(order.End, 12) })
+	}
+}
+
+// atThePump plans what a rider with an order does by phone; what his hands do
+// begins with the arming, but where he is too early.
+func (x *ride) atThePump() {
+	w := x.w
+	if w.chance(0.1) {
+		right, _ := x.side.nozzle(x.preset.Grade)
+		w.after(w.between(0, 4*time.Second), func() { w.calls(x.machine, x.side, right) })
+	}
+	switch {
+	case w.chance(0.15):
+		w.after(w.between(200*time.Millisecond, 40*time.Second), func() { x.act(order.Cancel, 3) })
+	case w.chance(0.25):
+		w.after(w.between(3*time.Second, 2*time.Minute), func() { x.act(order.End, 4) })
 	}
 }
 
@@ -275,137 +342,4 @@ func (x *ride) act(in order.ActInput, times int) {
 			again()
 		}
 	})
-}
-
-// topUp is staff putting money into a wallet.
-func (w *world) topUp(rider string, amount billing.Fen, key string) order.Money {
-	return order.Money{Rider: rider, Amount: amount, Key: order.KeyRef{Principal: "staff:s1", Key: "topup-" + rider + "-" + key},
-		Route: "topups", Staff: order.Audit{Staff: "s1", Act: "topup", Reason: "paid in cash"},
-		Answer: func(_ order.Snapshot, a billing.Account, _ *order.Order) (int, []byte, error) {
-			return 200, fmt.Appendf(nil, `{"balance_fen":%d}`, a.Posted), nil
-		}}
-}
-
-// refund is staff giving something back.
-func (w *world) refund(o order.Order, amount billing.Fen) order.Money {
-	m := w.topUp("", amount, "")
-	m.Rider, m.Order, m.Route, m.Key.Key = "", o.ID, "refunds", "refund-"+o.ID
-	m.Staff.Act = "refund"
-	return m
-}
-
-// staffAtWork plans what staff do while the world is broken.
-func (w *world) staffAtWork() {
-	do := func(times int, what func(*replica)) {
-		for range times {
-			w.after(w.between(30*time.Second, w.odds.length), func() {
-				if r := w.someReplica(); r != nil && !w.healing {
-					what(r)
-				}
-			})
-		}
-	}
-	do(2, func(r *replica) { // some live order is ended or given up
-		for _, id := range sorted(w.oracle.orders) {
-			in := map[order.State]order.ActInput{order.Active: order.ForceEnd, order.Unresolved: order.GiveUpNow}[w.oracle.orders[id].State]
-			if in != "" && w.chance(0.5) {
-				w.staffActs(r, id, in)
-				return
-			}
-		}
-	})
-	do(2, func(r *replica) {
-		kind := []device.CommandKind{device.Ring, device.Probe, device.Stop}[w.rand.IntN(3)]
-		i := order.Instruct{Device: pick(w, w.locks).id, Outlet: 1, Kind: kind, Staff: order.Audit{Staff: "s1", Act: "instruct", Reason: "looking for it"}}
-		run(w, r, fmt.Sprintf("%s for %s by staff", kind, i.Device), order.UseCase[order.Acted](i), func(a order.Acted, err error) {
-			if err == nil {
-				w.dispatch(r, a.Send)
-			}
-		})
-	})
-	do(1, func(*replica) { w.money(w.topUp(pick(w, w.riders), billing.Fen(100+w.rand.IntN(500)), "second"), 3) })
-	do(2, func(*replica) {
-		for _, id := range sorted(w.oracle.orders) {
-			if o := w.oracle.orders[id]; o.State == order.Settled && o.Paid() > 0 && w.chance(0.5) {
-				w.money(w.refund(o, 1+billing.Fen(w.rand.Int64N(int64(o.Paid())))), 2)
-				return
-			}
-		}
-	})
-	do(1, func(r *replica) {
-		id := pick(w, w.locks).id
-		w.service(r, id, device.Maintenance)
-		w.after(w.between(10*time.Second, 2*time.Minute), func() {
-			if r := w.someReplica(); r != nil {
-				w.service(r, id, device.InService)
-			}
-		})
-	})
-}
-
-// money sends one request of staff a few times under the same key.
-func (w *world) money(m order.Money, times int) {
-	m.Hash = sha256.Sum256(fmt.Appendf(nil, "%s%s%d", m.Rider, m.Order, m.Amount))
-	for range times {
-		wait := w.between(0, 2*time.Second)
-		if w.chance(0.5) {
-			wait /= 50
-		}
-		w.after(wait, func() {
-			r := w.someReplica()
-			if r == nil {
-				return
-			}
-			run(w, r, m.Key.Key, order.UseCase[order.Placed](m), func(p order.Placed, err error) {
-				if err == nil && !bytes.Equal(p.Answer, w.oracle.keys[m.Key].Answer) {
-					w.oracle.violation("E5: key %s got %q, committed is %q", m.Key.Key, p.Answer, w.oracle.keys[m.Key].Answer)
-				}
-			})
-		})
-	}
-}
-
-func (w *world) service(r *replica, id device.ID, s device.Service) {
-	x := order.SetService{Device: id, Service: s, Staff: order.Audit{Staff: "s1", Act: "service", Reason: "a look at it"}}
-	run(w, r, fmt.Sprintf("%s of %s", s, id), order.UseCase[device.Device](x), func(device.Device, error) {})
-}
-
-func (w *world) staffActs(r *replica, id string, in order.ActInput) {
-	a := order.Act{Order: id, Input: in, Staff: &order.Audit{Staff: "s1", Act: string(in), Reason: "the rider called"}}
-	run(w, r, fmt.Sprintf("%s of %s by staff", in, w.oracle.name(id)), order.UseCase[order.Acted](a), func(a order.Acted, err error) {
-		if err == nil {
-			w.dispatch(r, a.Send)
-		}
-	})
-}
-
-// repair is what staff do in the end with a lock that lost evidence or its
-// flash: they end what can never be proved, and provision it anew.
-func (w *world) repair(l *lock) {
-	defer w.after(30*time.Second, func() {
-		if l.lossy {
-			w.repair(l)
-		}
-	})
-	r := w.someReplica()
-	i := len(w.byID)
-	for n, d := range w.store.Devices() {
-		if d.ID == l.id {
-			i = n
-		}
-	}
-	if r == nil || i == len(w.byID) {
-		return
-	}
-	d, out := w.store.Devices()[i], w.store.Outlets(l.id)[0]
-	o := w.oracle.orders[out.Order]
-	switch {
-	case d.Service == device.OutOfService && o.State == order.Active:
-		w.staffActs(r, o.ID, order.ForceEnd)
-	case d.Service == device.OutOfService && o.State == order.Unresolved:
-		w.staffActs(r, o.ID, order.GiveUpNow)
-	case out.Order != "": // patience or the watchdog ends it
-	case d.Service == device.OutOfService, out.Block != device.NotBlocked, w.oracle.unsettled(l.id):
-		w.reprovision(l)
-	}
 }

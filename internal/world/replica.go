@@ -19,6 +19,8 @@ type replica struct {
 	acks    map[device.ID]owedAck
 	polling bool
 	empty   int // polls in a row that found nothing
+
+	sweeping bool // a round for stops that have yet to reach devices is planned
 }
 
 // owedAck is an ack that waits to be gathered with others.
@@ -53,7 +55,7 @@ func (w *world) die(r *replica, why string) {
 	}
 	w.fault(ReplicaDeath)
 	w.note(r.name, "dies %s", why)
-	r.up, r.polling, r.empty = false, false, 0
+	r.up, r.polling, r.sweeping, r.empty = false, false, false, 0
 	r.life++
 	clear(r.words)
 	clear(r.acks)
@@ -68,6 +70,9 @@ func (w *world) rise(r *replica) {
 	r.up = true
 	w.note(r.name, "comes back")
 	w.poll(r)
+	if len(w.pumps) > 0 {
+		w.sweep(r)
+	}
 	w.after(w.between(0, 300*time.Millisecond), func() { w.elapse(r) })
 }
 
@@ -250,35 +255,35 @@ func (w *world) dispatch(r *replica, commands []device.Command) {
 }
 
 // take queues an uplink; a device's words are worked on in order.
-func (w *world) take(r *replica, l *lock, payload []byte) {
-	r.words[l.id] = append(r.words[l.id], payload)
-	if len(r.words[l.id]) == 1 {
-		w.work(r, l)
+func (w *world) take(r *replica, m *machine, payload []byte) {
+	r.words[m.id] = append(r.words[m.id], payload)
+	if len(r.words[m.id]) == 1 {
+		w.work(r, m)
 	}
 }
 
-func (w *world) work(r *replica, l *lock) {
+func (w *world) work(r *replica, m *machine) {
 	next := func() {
-		r.words[l.id] = r.words[l.id][1:]
-		if len(r.words[l.id]) > 0 {
-			w.work(r, l)
+		r.words[m.id] = r.words[m.id][1:]
+		if len(r.words[m.id]) > 0 {
+			w.work(r, m)
 		}
 	}
-	word, epoch, err := w.open(l, r.words[l.id][0])
+	word, epoch, err := w.open(m, r.words[m.id][0])
 	if err != nil {
-		w.note(r.name, "refuses what claims to be from %s: %v", l.id, err)
+		w.note(r.name, "refuses what claims to be from %s: %v", m.id, err)
 		next()
 		return
 	}
-	what := fmt.Sprintf("beat of %s", l.id)
+	what := fmt.Sprintf("beat of %s", m.id)
 	if e := word.Evidence; e != nil {
-		what = fmt.Sprintf("%s %d of %s", e.Kind, e.Seq, l.id)
+		what = fmt.Sprintf("%s %d of %s", e.Kind, e.Seq, m.id)
 	}
-	run(w, r, what, order.UseCase[order.Heard](order.Hear{Device: l.id, Word: word}), func(h order.Heard, err error) {
+	run(w, r, what, order.UseCase[order.Heard](order.Hear{Device: m.id, Word: word}), func(h order.Heard, err error) {
 		if err == nil {
 			w.dispatch(r, h.Send)
 			if h.Ack != nil {
-				w.oweAck(r, l, epoch, *h.Ack)
+				w.oweAck(r, m, epoch, *h.Ack)
 			}
 		}
 		next()
@@ -286,25 +291,25 @@ func (w *world) work(r *replica, l *lock) {
 }
 
 // oweAck gathers acks for 100 ms, as the gateway does.
-func (w *world) oweAck(r *replica, l *lock, epoch uint32, a device.Ack) {
-	have, ok := r.acks[l.id]
+func (w *world) oweAck(r *replica, m *machine, epoch uint32, a device.Ack) {
+	have, ok := r.acks[m.id]
 	if ok && have.epoch == epoch && have.ack.Journal == a.Journal && have.ack.N > a.N {
 		return
 	}
-	r.acks[l.id] = owedAck{epoch, a}
+	r.acks[m.id] = owedAck{epoch, a}
 	if ok {
 		return
 	}
 	w.later(r, w.between(0, 100*time.Millisecond), func() {
-		owed := r.acks[l.id]
-		delete(r.acks, l.id)
-		b, err := w.sealer.SealAck(l.id, owed.epoch, owed.ack)
+		owed := r.acks[m.id]
+		delete(r.acks, m.id)
+		b, err := w.sealer.SealAck(m.id, owed.epoch, owed.ack)
 		if err != nil {
 			w.oracle.violation("world: ack not sealed: %v", err)
 			return
 		}
-		w.oracle.acked(l, owed.epoch, owed.ack)
-		w.note(r.name, "acks %s up to %d", l.id, owed.ack.N)
-		w.down(l, b)
+		w.oracle.acked(m, owed.epoch, owed.ack)
+		w.note(r.name, "acks %s up to %d", m.id, owed.ack.N)
+		w.down(m, b)
 	})
 }

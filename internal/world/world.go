@@ -23,8 +23,11 @@ import (
 type Options struct {
 	// Trace receives one line per step: virtual time, who, what. nil: no trace.
 	Trace io.Writer
-	// Devices and Orders count locks and riders' intentions; 0: 4 and 6.
-	Devices, Orders int
+	// Devices and Pumps count locks and dispensers; both 0: 4 locks for odd seeds, 2
+	// of each for even ones.
+	Devices, Pumps int
+	// Orders counts riders' intentions for the locks, and again for the pumps; 0: 6.
+	Orders int
 	// Faults are the kinds that may happen. nil: the seed draws a mixture.
 	Faults map[Fault]bool
 }
@@ -40,8 +43,12 @@ type Result struct {
 	Orders map[string]int
 	// Violations are the broken promises, oldest first; empty in a sane product.
 	Violations []string
-	// Covered counts the moves of orders seen, as "state input".
+	// Covered counts the moves of orders seen, as "state input", of pumps as "pump
+	// state input".
 	Covered map[string]int
+	// Ends counts how uses of pumps ended, in the words of their evidence, and as
+	// found_shut, staff_ended, watchdog and undecided in those of the orders.
+	Ends map[string]int
 }
 
 // Run plays the schedule of a seed to its end and judges it.
@@ -73,10 +80,14 @@ type world struct {
 	env      order.Env
 	tickets  order.Tickets
 	sealer   gateway.Sealer
+	venue    order.Venue
 	tariff   billing.Tariff
+	fuels    []billing.Tariff // versions of the fuel's tariff, by rising number
 	replicas []*replica
-	locks    []*lock
-	byID     map[device.ID]*lock
+	machines []*machine // locks, then pumps
+	locks    []*machine
+	pumps    []*machine
+	byID     map[device.ID]*machine
 	riders   []string
 	rides    []*ride
 	battery  map[device.ID]int // as telemetry last said
@@ -90,18 +101,20 @@ type world struct {
 }
 
 func newWorld(seed uint64, o Options) *world {
-	if o.Devices == 0 {
-		o.Devices = 4
+	if o.Devices == 0 && o.Pumps == 0 {
+		if o.Devices = 4; seed%2 == 0 {
+			o.Devices, o.Pumps = 2, 2
+		}
 	}
 	if o.Orders == 0 {
 		o.Orders = 6
 	}
-	w := &world{rand: rand.New(rand.NewPCG(seed, 0x756e6c61746368)), trace: o.Trace, byID: map[device.ID]*lock{},
+	w := &world{rand: rand.New(rand.NewPCG(seed, 0x756e6c61746368)), trace: o.Trace, byID: map[device.ID]*machine{},
 		battery: map[device.ID]int{}, faults: o.Faults,
-		result: Result{Seed: seed, Faults: map[string]int{}, Orders: map[string]int{}, Covered: map[string]int{}}}
+		result: Result{Seed: seed, Faults: map[string]int{}, Orders: map[string]int{}, Covered: map[string]int{}, Ends: map[string]int{}}}
 	w.began = time.Date(2026, 3, 1, w.rand.IntN(24), w.rand.IntN(60), 0, 0, time.UTC)
 	if w.faults == nil {
-		w.faults = w.drawFaults()
+		w.faults = w.drawFaults(o)
 	}
 	w.odds = w.drawOdds()
 	w.oracle = newOracle(w)
@@ -113,6 +126,13 @@ func newWorld(seed uint64, o Options) *world {
 	w.tariff = billing.Tariff{ID: "bike", Version: 1, Name: "Bike", Rounding: billing.StartedBlocks,
 		TimeRule: &billing.TimeRule{UnlockFee: 100, FreeMS: w.rand.Int64N(2) * 30_000,
 			BlockMS: 60_000, BlockFee: 50, RideCap: 600, DayCap: 900}}
+	if o.Pumps > 0 {
+		w.env.Config.MaxRide = w.between(2*time.Minute, 10*time.Minute)
+		w.env.Config.ArmTime = w.between(15*time.Second, 75*time.Second)
+		w.env.Config.TellTime = w.between(3*time.Minute, 15*time.Minute)
+		w.env.Config.PrintedCap = billing.Fen(w.rand.IntN(6_000))
+		w.fuels = []billing.Tariff{w.firstPrices()}
+	}
 	for i := range 2 + w.rand.IntN(2) {
 		w.replicas = append(w.replicas, newReplica(fmt.Sprintf("replica-%d", i+1)))
 	}
@@ -120,7 +140,7 @@ func newWorld(seed uint64, o Options) *world {
 	return w
 }
 
-// furnish makes the venue, riders with money, and locks that have spoken once.
+// furnish makes the venue, riders with money, and devices that have spoken once.
 func (w *world) furnish(o Options) {
 	var rows []order.Rider
 	for i := range 4 {
@@ -128,15 +148,30 @@ func (w *world) furnish(o Options) {
 		w.riders = append(w.riders, id)
 		rows = append(rows, order.Rider{ID: id})
 	}
-	w.store.Seed(order.Venue{ID: "campus", Name: "Campus", TimeZone: "Asia/Shanghai", Open: true}, w.tariff, rows...)
+	w.venue = order.Venue{ID: "campus", Name: "Campus", TimeZone: "Asia/Shanghai", Open: true}
+	w.store.Seed(w.venue, w.tariff, rows...)
+	for _, t := range w.fuels {
+		w.store.Seed(w.venue, t)
+	}
 	for _, id := range w.riders {
 		amount := billing.Fen(160 + w.rand.IntN(1500))
+		if o.Pumps > 0 {
+			amount *= 6
+		}
 		at(w, order.UseCase[order.Placed](w.topUp(id, amount, "first")))
 	}
 	for i := range o.Devices {
-		w.install(device.ID(fmt.Sprintf("bike-%d", i+1)))
+		w.installLock(device.ID(fmt.Sprintf("bike-%d", i+1)))
 	}
-	w.planRides(o.Orders)
+	for i := range o.Pumps {
+		w.installPump(device.ID(fmt.Sprintf("pump-%d", i+1)))
+	}
+	if o.Devices > 0 {
+		w.planRides(o.Orders)
+	}
+	if o.Pumps > 0 {
+		w.planSales(o.Orders + 4)
+	}
 }
 
 // at runs a use case at once, in one piece; for what happens before the story.
@@ -206,6 +241,8 @@ func (w *world) runUntil(end time.Duration, done func() bool) {
 		if w.acted {
 			if w.result.Steps++; w.result.Steps == most {
 				w.oracle.violation("S5: after %d steps there is no end in sight", most)
+			}
+			if w.result.Steps >= most {
 				w.queue = nil
 			}
 			if done != nil && done() {

@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/unlatch/unlatch/device"
 	"github.com/unlatch/unlatch/order"
 )
 
@@ -48,7 +49,7 @@ func TestFiveHundredSchedulesBreakNoPromise(t *testing.T) {
 	wg.Wait()
 	took := time.Since(began)
 	var steps []int
-	faults, with, orders, covered := map[string]int{}, map[string]int{}, map[string]int{}, map[string]int{}
+	faults, with, orders, covered, ends := map[string]int{}, map[string]int{}, map[string]int{}, map[string]int{}, map[string]int{}
 	for _, r := range results {
 		steps = append(steps, r.Steps)
 		for f, n := range r.Faults {
@@ -60,6 +61,9 @@ func TestFiveHundredSchedulesBreakNoPromise(t *testing.T) {
 		}
 		for e, n := range r.Covered {
 			covered[e] += n
+		}
+		for e, n := range r.Ends {
+			ends[e] += n
 		}
 		if len(r.Faults) < 3 {
 			t.Errorf("seed %d has %d kinds of fault (%v), want at least 3", r.Seed, len(r.Faults), r.Faults)
@@ -75,6 +79,7 @@ func TestFiveHundredSchedulesBreakNoPromise(t *testing.T) {
 	t.Logf("orders: %s", counts(orders))
 	t.Logf("faults (times, in schedules): %s", countsIn(faults, with))
 	t.Logf("moves: %s", counts(covered))
+	t.Logf("ends of sales: %s", counts(ends))
 	if median < 200 {
 		t.Errorf("the median schedule has %d steps, want at least 200", median)
 	}
@@ -83,18 +88,35 @@ func TestFiveHundredSchedulesBreakNoPromise(t *testing.T) {
 			t.Errorf("no schedule of %d saw the move %q", len(list), e)
 		}
 	}
+	for _, f := range slices.Concat(usual, slices.Collect(maps.Keys(rare)), atPumps) {
+		if faults[string(f)] == 0 {
+			t.Errorf("no schedule of %d saw the fault %q", len(list), f)
+		}
+	}
+	for _, e := range []string{"nozzle_back", "limit", "stopped", "not_lifted", "broken", "interrupted", "found_shut", "staff_ended",
+		"watchdog", "undecided"} {
+		if ends[e] == 0 {
+			t.Errorf("no schedule of %d saw a sale end by %q", len(list), e)
+		}
+	}
 }
 
-// reachable lists the moves that an order of a lock can make: every one that the
-// real table allows but those of pending, which waits for payments.
+// reachable lists the moves that orders can make: every one that the real table
+// allows but those of pending, which waits for payments, and what a kind cannot
+// come to. A pump always tells what it did with a start, and its rider's word ends
+// nothing that the newest word of the pump has not ended already.
 func reachable() []string {
-	edges := []string{edge("", order.Authorised)}
-	for _, from := range []order.State{order.Starting, order.Unresolved, order.Active, order.Ended} {
-		for _, in := range []order.Input{order.Authorised, order.Cancelled, order.Executed, order.Refused, order.Fenced,
-			order.CannotTell, order.DeadlinePast, order.GiveUp, order.DeviceEnded, order.FoundShut, order.RiderEnded,
-			order.StaffEnded, order.Watchdog, order.Captured} {
-			if _, err := from.Next(in); err == nil {
-				edges = append(edges, edge(from, in))
+	var edges []string
+	never := map[device.Kind][]order.Input{device.Lock: {order.Decided}, device.Pump: {order.CannotTell, order.RiderEnded}}
+	for kind, not := range never {
+		edges = append(edges, edge(kind, "", order.Authorised))
+		for _, from := range []order.State{order.Starting, order.Unresolved, order.Active, order.Ended} {
+			for _, in := range []order.Input{order.Authorised, order.Cancelled, order.Executed, order.Refused, order.Fenced,
+				order.CannotTell, order.DeadlinePast, order.GiveUp, order.DeviceEnded, order.FoundShut, order.RiderEnded,
+				order.StaffEnded, order.Watchdog, order.Captured, order.Decided} {
+				if _, err := from.Next(in); err == nil && !slices.Contains(not, in) {
+					edges = append(edges, edge(kind, from, in))
+				}
 			}
 		}
 	}
@@ -128,7 +150,7 @@ func TestSameSeedTellsTheSameStory(t *testing.T) {
 		}
 		for _, other := range []Result{b, c} {
 			if a.Steps != other.Steps || !maps.Equal(a.Faults, other.Faults) || !maps.Equal(a.Orders, other.Orders) ||
-				!maps.Equal(a.Covered, other.Covered) || !slices.Equal(a.Violations, other.Violations) {
+				!maps.Equal(a.Covered, other.Covered) || !maps.Equal(a.Ends, other.Ends) || !slices.Equal(a.Violations, other.Violations) {
 				t.Errorf("seed %d gave %+v, then %+v", seed, a, other)
 			}
 		}
