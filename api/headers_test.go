@@ -25,6 +25,13 @@ func TestETag(t *testing.T) {
 			t.Errorf("got %s, want %s", got, want)
 		}
 	}
+	if live := a.liveOf(order.Order{State: order.Active, ActiveAt: time.Unix(99, 0)}); !live.Stale {
+		t.Error("figures of 1970 are not stale")
+	}
+	a.Live = display{State: "fuelling", At: time.Now()}
+	if live := a.liveOf(order.Order{State: order.Active}); live.Stale {
+		t.Error("figures of now are stale")
+	}
 	a.Live = display{State: "idle", Uptime: 2345, At: time.Unix(100, 0)}
 	if got := a.etagOf(order.Order{Version: 7, State: order.Active, ActiveAt: time.Unix(99, 0)}); got != `"v7.0"` {
 		t.Errorf("hung up, and the end not told: got %s", got)

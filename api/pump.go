@@ -24,7 +24,8 @@ type LiveFigures struct {
 	State       string    `json:"state" doc:"closed, idle, calling, authorised, started, fuelling, suspended, complete or fault"`
 	Millilitres int64     `json:"millilitres"`
 	Fen         int64     `json:"amount_fen"`
-	At          time.Time `json:"at" doc:"When these figures came in; the link may be lost since"`
+	At          time.Time `json:"at" doc:"When these figures came in"`
+	Stale       bool      `json:"stale" doc:"They are older than five seconds: the link may be lost, and the pump goes on by itself"`
 	Proven      bool      `json:"proven" doc:"False: the bill is what the pump signs at the end, and never more than hold_fen"`
 
 	uptime uint64
@@ -40,7 +41,15 @@ func (a *API) liveOf(o order.Order) *LiveFigures {
 	if !ok || !inUse[live.State] || live.At.Before(o.ActiveAt.Add(-time.Second)) {
 		return nil
 	}
-	return &LiveFigures{State: live.State, Millilitres: live.Millilitres, Fen: live.Fen, At: live.At, uptime: live.Uptime}
+	return shownLive(live)
+}
+
+// staleAfter is how old figures of a running display may be; they come about once a
+// second.
+const staleAfter = 5 * time.Second
+
+func shownLive(l order.Live) *LiveFigures {
+	return &LiveFigures{State: l.State, Millilitres: l.Millilitres, Fen: l.Fen, At: l.At, Stale: time.Since(l.At) > staleAfter, uptime: l.Uptime}
 }
 
 // displays is what a device's displays show, by outlet; nothing is asked of devices
@@ -51,7 +60,7 @@ func (a *API) displays(row order.DeviceRow) map[uint8]*LiveFigures {
 	}
 	all := map[uint8]*LiveFigures{}
 	for n, l := range a.Live.Live(row.Device.ID) {
-		all[n] = &LiveFigures{State: l.State, Millilitres: l.Millilitres, Fen: l.Fen, At: l.At}
+		all[n] = shownLive(l)
 	}
 	return all
 }
