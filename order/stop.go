@@ -110,7 +110,10 @@ func (t *turn) stopping(c device.Command) bool {
 		return out.Stated.Known && !out.Stated.Closed
 	}
 	o := t.orders[out.Order]
-	return o != nil && o.State == Active && o.Seq < c.Seq && (c.Order == "" || c.Order == o.ID)
+	if o == nil || o.Seq > c.Seq || c.Order != "" && c.Order != o.ID {
+		return false
+	}
+	return o.State == Active || out.Stated.Known && !out.Stated.Closed // its start may be proved yet
 }
 
 // tellTime sends the time to a device whose display needs it, once per boot and

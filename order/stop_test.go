@@ -181,3 +181,21 @@ func TestGasStopsTheWholeVenueAndEachPumpResumesByItself(t *testing.T) {
 		t.Error("a hand at one pump releases that one and no other")
 	}
 }
+
+// The same where the pump's word that it armed is still on its way.
+func TestAStopIsNotDoneWhileAnUnprovedUseGoesOn(t *testing.T) {
+	s, p := forecourt(t)
+	o, c := s.place(at(1))
+	armed := p.arms(c)
+	s.dispatched()
+	s.must(o.ID, order.Cancel)
+	stop := s.dispatched()[0]
+	p.sides[1].last = stop.Seq + 1
+	if s.hear(p.beat()); stop.Kind != device.Stop || s.command(stop.ID).State != device.Published {
+		t.Fatalf("%s #%d is %s while its use goes on", stop.Kind, stop.Seq, s.command(stop.ID).State)
+	}
+	s.hear(armed, p.ends(1, "stopped"))
+	if s.wants(o.ID, order.Settled); s.command(stop.ID).State != device.Spent {
+		t.Errorf("the stop is %s when its use is over", s.command(stop.ID).State)
+	}
+}

@@ -18,7 +18,7 @@ const (
 	Duplicate       Fault = "duplicate"        // a message arrives two or three times
 	Reorder         Fault = "reorder"          // a message overtakes others
 	Flip            Fault = "flip"             // a bit of a message is flipped
-	Partition       Fault = "partition"        // a lock's network is cut, one way or both
+	Partition       Fault = "partition"        // a device's network is cut, one way or both
 	Broker          Fault = "broker"           // every connection breaks
 	PowerCut        Fault = "power_cut"        // at no particular step
 	StepCut         Fault = "step_cut"         // at a named step of the device's work
@@ -127,7 +127,7 @@ func (w *world) chaos() {
 	w.runUntil(w.odds.length, nil)
 }
 
-// partition cuts a lock's network for a while, one way or both.
+// partition cuts a machine's network for a while, one way or both.
 func (w *world) partition(m *machine) {
 	w.fault(Partition)
 	ways := [][]direction{{up}, {down}, {up, down}}[w.rand.IntN(3)]
@@ -164,14 +164,14 @@ func (w *world) brokerRestarts(*machine) {
 	}
 }
 
-// armCut cuts power when the lock passes a step next.
+// armCut cuts power when the machine passes a step next.
 func (w *world) armCut(m *machine, s sim.Step) {
 	if m.c.ArmCut(s) == nil {
 		w.note(string(m.id), "will lose power at %q", s)
 	}
 }
 
-// reprovision gives a lock a new epoch: first the server's word, then the lock.
+// reprovision gives a machine a new epoch: first the server's word, then the file.
 // Staff ask again while nobody answers.
 func (w *world) reprovision(m *machine) {
 	r := w.someReplica()
@@ -192,11 +192,14 @@ func (w *world) reprovision(m *machine) {
 	})
 }
 
-// provisioned brings the file of a new epoch to the lock.
+// provisioned brings the file of a new epoch to the machine.
 func (w *world) provisioned(m *machine, epoch uint32, key []byte) {
 	w.fault(Reprovision)
 	w.note(string(m.id), "is provisioned as epoch %d", epoch)
 	w.unplug(m)
+	if m.pump != nil && w.strikes(Crank, 0.4) { // by the mechanic who is at it
+		w.cranks(m, pick(w, m.pump.sides))
+	}
 	m.outage++
 	w.planWake(m)
 	w.furnishKey(m, epoch, key)
@@ -208,7 +211,7 @@ func (w *world) provisioned(m *machine, epoch uint32, key []byte) {
 	})
 }
 
-// heal repairs everything, lets all locks be shut, and waits until nothing is
+// heal repairs everything, lets all locks be shut and nozzles be hung up, and waits until nothing is
 // open any more or the time that this may take is over.
 func (w *world) heal() {
 	w.healing, w.healAt = true, w.at

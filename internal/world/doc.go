@@ -35,10 +35,10 @@
 // the next boot has journalled what it saw, and a bolt torn open in the very
 // power cut that fell between the moving mark and the motor.
 //
-// Of a pump the oracle demands less where evidence is gone for good (a worn page, a
-// flash that was lost, a new provisioning before the end of a use was heard): a
-// crank may then be billed with the use that it followed, up to the hold, and need
-// not be told. It need not be told either where it came before the server knew any
-// totaliser of the epoch, and it may be told together with others. What staff
-// decide is billed as they say.
+// Of a pump the oracle demands less where evidence is gone for good: a worn page, a
+// flash that was lost, a new provisioning before the end of a use was heard. Then
+// what flowed may be billed, up to the hold, with a crank that followed, or be told
+// as a gap; and staff may have to decide a bill whose figures agree. A crank need
+// not be told where it came before the server knew the totaliser of an idle side,
+// and several may be told as one. What staff decide is billed as they say.
 package world

@@ -19,7 +19,7 @@ func (o *oracle) open(id string) (m movement, open time.Duration, shut, ok bool)
 		return movement{}, 0, false, false
 	}
 	m = moves[0]
-	for _, at := range m.m.lock.shuts {
+	for _, at := range m.by.lock.shuts {
 		if at >= m.at {
 			return m, at - m.at, true, true
 		}
@@ -45,15 +45,15 @@ func (o *oracle) settled(x order.Order) {
 	slack := time.Millisecond + open/5000 // one tick, and the drift that the contract allows
 	if x.Usage.Measured == billing.AcrossBoots || len(x.Spans) > 1 {
 		// A later boot is placed on server time by its fastest word.
-		last := m.m.boots[x.Spans[len(x.Spans)-1].Boot]
+		last := m.by.boots[x.Spans[len(x.Spans)-1].Boot]
 		slack += last.fresh + o.w.at/2500 + 2*time.Millisecond
 	}
 	if billed > open+slack {
-		o.violation("M5: %s is billed %s and %s was open for it for %s", name, billed, m.m.id, open)
+		o.violation("M5: %s is billed %s and %s was open for it for %s", name, billed, m.by.id, open)
 	}
 	end := m.at + open
-	if x.EndedBy == order.DeviceEnded && shut && !m.m.lossy && len(x.Spans) == 1 && o.sameRun(m, end) && billed < open-slack {
-		o.violation("M5: %s is billed %s only, %s was open for it for %s", name, billed, m.m.id, open)
+	if x.EndedBy == order.DeviceEnded && shut && !m.by.lossy && len(x.Spans) == 1 && o.sameRun(m, end) && billed < open-slack {
+		o.violation("M5: %s is billed %s only, %s was open for it for %s", name, billed, m.by.id, open)
 	}
 	if want := o.price(x.Usage.BilledMS, x.Usage.DaySpent, x.PayWith); x.Quote.Total != want {
 		o.violation("M5: %s costs %d fen, its tariff says %d for %d ms", name, x.Quote.Total, want, x.Usage.BilledMS)
@@ -62,7 +62,7 @@ func (o *oracle) settled(x order.Order) {
 
 // sameRun tells whether a lock kept its power from a movement to a moment.
 func (o *oracle) sameRun(m movement, end time.Duration) bool {
-	for _, b := range m.m.boots {
+	for _, b := range m.by.boots {
 		if b.at >= m.at && b.at <= end {
 			return false
 		}

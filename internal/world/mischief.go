@@ -38,7 +38,7 @@ func (w *world) mischief(m *machine, s *side) {
 	soon(Partition, 0.08, func() { w.impatient(m, s) })
 }
 
-// impatient staff end a use while the pump hears nothing, and then ask where it is.
+// impatient people end a use while the pump hears nothing, and then ask where it is.
 func (w *world) impatient(m *machine, s *side) {
 	r := w.someReplica()
 	if r == nil || !s.busy() {
@@ -48,8 +48,11 @@ func (w *world) impatient(m *machine, s *side) {
 	w.note(string(m.id), "hears nothing for a while")
 	m.links[down].cut = true
 	w.after(w.between(3*time.Second, 40*time.Second), func() { m.links[down].cut = false })
-	if w.chance(0.7) {
-		w.staffActs(r, s.sale.id, order.ForceEnd)
+	if id := s.sale.id; w.chance(0.5) {
+		w.staffActs(r, id, order.ForceEnd)
+	} else {
+		a := order.Act{Order: id, Input: order.Cancel, Rider: w.oracle.orders[id].Rider}
+		run(w, r, "cancel of "+w.oracle.name(id), order.UseCase[order.Acted](a), func(order.Acted, error) {})
 	}
 	w.after(w.between(time.Second, 8*time.Second), func() {
 		if r := w.someReplica(); r != nil {

@@ -59,7 +59,7 @@ type evidenceKey struct {
 // movement is a true opening by the motor, or arming, with the device that made it.
 type movement struct {
 	sim.Movement
-	m  *machine
+	by *machine
 	at time.Duration
 }
 

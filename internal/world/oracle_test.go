@@ -17,9 +17,9 @@ func TestOracleSeesEachLie(t *testing.T) {
 		promise string
 		tell    func(*oracle, order.Order, movement)
 	}{
-		{"A1", func(o *oracle, _ order.Order, m movement) { o.moved(m.m, m.Movement) }},
-		{"A2", func(o *oracle, _ order.Order, m movement) { m.At = m.At.Add(time.Hour); o.moved(m.m, m.Movement) }},
-		{"A3", func(o *oracle, _ order.Order, m movement) { m.Seq += 1000; o.moved(m.m, m.Movement) }},
+		{"A1", func(o *oracle, _ order.Order, m movement) { o.moved(m.by, m.Movement) }},
+		{"A2", func(o *oracle, _ order.Order, m movement) { m.At = m.At.Add(time.Hour); o.moved(m.by, m.Movement) }},
+		{"A3", func(o *oracle, _ order.Order, m movement) { m.Seq += 1000; o.moved(m.by, m.Movement) }},
 		{"A3", func(o *oracle, x order.Order, _ movement) {
 			k := o.commands[x.Command]
 			k.ID, k.Seq, k.State, k.Order = "new", 1000, device.Published, x.ID
@@ -60,10 +60,10 @@ func TestOracleSeesEachLie(t *testing.T) {
 		}},
 		{"M8", func(o *oracle, x order.Order, _ movement) { x.Charged = x.HoldFen + 1; o.judgeOrder(x) }},
 		{"E1", func(o *oracle, x order.Order, m movement) {
-			m.m.lossy = false
-			o.acked(m.m, m.m.epoch, device.Ack{Journal: device.Journal(m.m.flash.Journal), N: m.m.flash.Highest + 1})
+			m.by.lossy = false
+			o.acked(m.by, m.by.epoch, device.Ack{Journal: device.Journal(m.by.flash.Journal), N: m.by.flash.Highest + 1})
 		}},
-		{"E2", func(o *oracle, _ order.Order, m movement) { m.m.flash.Highest++; o.judge() }},
+		{"E2", func(o *oracle, _ order.Order, m movement) { m.by.flash.Highest++; o.judge() }},
 		{"E3", func(o *oracle, x order.Order, _ movement) {
 			o.committed(order.Changes{Moves: []order.Move{{Order: x.ID, From: order.Settled, To: order.Active, Input: order.Executed}}}, nil, o.w.now())
 		}},
