@@ -205,6 +205,11 @@ func (a *API) setService(ctx context.Context, in *setServiceInput) (*deviceOutpu
 	if err != nil {
 		return nil, instead(err, errDeviceUnknown)
 	}
+	return a.deviceNow(ctx, id)
+}
+
+// deviceNow shows what became of a device.
+func (a *API) deviceNow(ctx context.Context, id device.ID) (*deviceOutput, error) {
 	rows, err := a.Store.Devices(ctx, id, "", "", 1)
 	if err != nil {
 		return nil, err

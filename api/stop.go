@@ -45,14 +45,7 @@ func (a *API) stopDevice(ctx context.Context, in *stopDeviceInput) (*deviceOutpu
 	if err := a.Orders.Halt(ctx, order.Halt{Device: id, Reason: in.Body.Reason, Staff: &act}); err != nil {
 		return nil, instead(err, errDeviceUnknown)
 	}
-	rows, err := a.Store.Devices(ctx, id, "", "", 1)
-	if err != nil {
-		return nil, err
-	}
-	if len(rows) == 0 {
-		return nil, errDeviceUnknown
-	}
-	return &deviceOutput{a.deviceOf(rows[0])}, nil
+	return a.deviceNow(ctx, id)
 }
 
 // StopBody is a venue's stop.
