@@ -110,9 +110,11 @@ func (p Place) admit(t *turn) error {
 		return ErrVenueClosed
 	case s.Venue.KioskOnly && t.kind().stops() && !k.Kiosk && !service:
 		return ErrKioskOnly
-	case out.Order != "":
+	case out.Order != "", out.Block == device.NotBlocked && t.openStart(out.N) != nil:
+		// The rows of a snapshot may be of different moments: an open start on an outlet
+		// that shows neither order nor block belongs to who came in between.
 		return ErrOutletBusy
-	case out.Block != device.NotBlocked || t.openStart(out.N) != nil:
+	case out.Block != device.NotBlocked:
 		return ErrOutletBlocked
 	case !t.device.Sample.Fresh(t.now):
 		return ErrOffline

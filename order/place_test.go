@@ -177,6 +177,27 @@ func (s *scene) spend(fen billing.Fen) {
 	}
 }
 
+// A snapshot's rows may be of different moments: who comes in between is a rider
+// on the outlet, not a block that waits for the device.
+func TestAStartSeenBeforeItsOrderIsARider(t *testing.T) {
+	s := ready(t)
+	s.topUp(ben, 5000)
+	p := s.placing()
+	torn, err := s.store.Load(context.Background(), p.Query())
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.place(by(ben))
+	after, err := s.store.Load(context.Background(), p.Query())
+	if err != nil {
+		t.Fatal(err)
+	}
+	torn.Commands = after.Commands
+	if _, _, err := p.Decide(torn, order.Env{Rand: rand.NewChaCha8([32]byte{2}), Sealer: sealer{}}); !errors.Is(err, order.ErrOutletBusy) {
+		t.Errorf("got %v, want ErrOutletBusy", err)
+	}
+}
+
 func TestAnAcceptedKeyGivesTheSameBytesAgain(t *testing.T) {
 	s := ready(t)
 	p := s.placing()
