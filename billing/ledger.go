@@ -25,6 +25,11 @@ type AccountID string
 const (
 	Revenue AccountID = "revenue"
 	TopUps  AccountID = "topups" // where a staff top-up comes from
+	// WeChat is the merchant's account there: debited when a rider's money comes in,
+	// credited when it goes back.
+	WeChat AccountID = "wechat"
+	// ScoreDue is what settled Pay Score orders have yet to bring in.
+	ScoreDue AccountID = "score_due"
 )
 
 // Wallet is what the operator owes a rider.
@@ -33,14 +38,23 @@ func Wallet(rider string) AccountID { return AccountID("wallet:" + rider) }
 // Receivable is what a rider owes the operator; its balance is at most zero.
 func Receivable(rider string) AccountID { return AccountID("receivable:" + rider) }
 
+// Prepaid is what a rider paid for one order before its use: it is captured, or
+// goes back.
+func Prepaid(order string) AccountID { return AccountID("prepaid:" + order) }
+
 // Limited tells whether the account has a limit and so keeps a balance.
 func (a AccountID) Limited() bool {
-	return strings.HasPrefix(string(a), "wallet:") || strings.HasPrefix(string(a), "receivable:")
+	return a.purse() || strings.HasPrefix(string(a), "receivable:")
+}
+
+// purse tells whether the account holds a rider's money, which only they can spend.
+func (a AccountID) purse() bool {
+	return strings.HasPrefix(string(a), "wallet:") || strings.HasPrefix(string(a), "prepaid:")
 }
 
 // Account is the balance of an account with a limit. Posted is credits less
-// debits; Held is the sum of its unresolved holds. A wallet keeps
-// Posted - Held >= 0, a receivable Posted <= 0 and Held = 0.
+// debits; Held is the sum of its unresolved holds. A wallet and what was prepaid
+// keep Posted - Held >= 0, a receivable Posted <= 0 and Held = 0.
 type Account struct {
 	ID      AccountID
 	Posted  Fen
@@ -56,7 +70,7 @@ func (a Account) Debt() Fen { return max(-a.Posted, 0) }
 
 func (a Account) check() error {
 	switch {
-	case strings.HasPrefix(string(a.ID), "wallet:") && (a.Available() < 0 || a.Held < 0):
+	case a.ID.purse() && (a.Available() < 0 || a.Held < 0):
 		return fmt.Errorf("%s: %w", a.ID, ErrNoMoney)
 	case strings.HasPrefix(string(a.ID), "receivable:") && (a.Posted > 0 || a.Held != 0):
 		return fmt.Errorf("%s: %w", a.ID, ErrNoMoney)
@@ -89,6 +103,10 @@ const (
 	ForDebtPayment Purpose = "debt_payment"
 	ForTopUp       Purpose = "topup"
 	ForRefund      Purpose = "refund"
+	ForPrepay      Purpose = "prepay"    // a rider's money for one order comes in
+	ForCollected   Purpose = "collected" // a Pay Score order's money comes in
+	ForPayback     Purpose = "payback"   // a rider's money goes back to where it came from: a hold until it is there
+	ForKept        Purpose = "kept"      // a payback that failed: the hold is released
 )
 
 // Transfer is one row of the ledger; rows are only ever inserted.

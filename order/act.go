@@ -3,6 +3,7 @@ package order
 import (
 	"encoding/json"
 	"fmt"
+	"time"
 
 	"github.com/unlatch/unlatch/billing"
 	"github.com/unlatch/unlatch/device"
@@ -123,6 +124,12 @@ func (t *turn) cancel(o *Order) error {
 			return nil
 		}
 		return fmt.Errorf("cancel order %s: %w", o.ID, ErrWrongState)
+	case Pending:
+		if !o.Cancelling {
+			o.Cancelling = true
+			t.unpay(o, "cancelled")
+		}
+		return nil
 	case Starting, Unresolved:
 	case Ended, Settled:
 		if o.Cancelling { // the device answered it
@@ -142,6 +149,14 @@ func (t *turn) cancel(o *Order) error {
 	t.touchOrder(o)
 	_, err := t.command(device.Stop, o.Outlet, o.ID)
 	return err
+}
+
+// unpay takes back the payment that a pending order waits for. Only WeChat's answer
+// voids the order: it may have been paid by then.
+func (t *turn) unpay(o *Order, reason string) {
+	t.withdraw(t.payment(o.Payment), reason)
+	o.DueAt = time.Time{}
+	t.touchOrder(o)
 }
 
 // end tells a device to end an order's use, where a stop can.
@@ -219,6 +234,9 @@ func (t *turn) giveUp(o *Order, by, reason string) error {
 	if o.State == Voided && o.Reason == reason {
 		return nil // asked again, or the first answer was lost
 	}
+	if o.State == Pending { // WeChat does not answer: what is paid after all goes back
+		return t.void(o, GiveUp, by, reason, device.NotBlocked)
+	}
 	if o.State != Unresolved {
 		return fmt.Errorf("give up order %s in state %s: %w", o.ID, o.State, ErrWrongState)
 	}
@@ -238,6 +256,8 @@ func (t *turn) elapse(o *Order) error {
 		return nil
 	}
 	switch o.State {
+	case Pending:
+		t.unpay(o, "not_paid")
 	case Starting:
 		if c := t.commands[o.Command]; c != nil && c.State == device.Published {
 			if err := t.finish(c, device.Deadline); err != nil {

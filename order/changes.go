@@ -26,6 +26,11 @@ type Query struct {
 	// Tariff and TariffVersion name the version that a ticket pinned.
 	Tariff        string
 	TariffVersion int
+	// Payment names a payment; it also loads the payment's order, rider and, of a
+	// refund, the payment that it gives back.
+	Payment string
+	// TopUps also loads the rider's paid top-ups, newest first.
+	TopUps bool
 }
 
 // KeyRef names an idempotency key: it belongs to one principal.
@@ -52,7 +57,8 @@ type Key struct {
 // live order of each outlet, the queried one, the one that the word names, those
 // that waiting evidence names and those whose command is still open. Accounts
 // holds the wallet and receivable of every rider among them and of the queried
-// rider.
+// rider, and what was prepaid for each order. Payments holds those of every order
+// among them, the queried one, and what is open of the queried rider's.
 type Snapshot struct {
 	Now      time.Time
 	Device   *device.Device
@@ -62,6 +68,7 @@ type Snapshot struct {
 	Stored   *device.Evidence
 	Orders   []Order
 	Accounts []billing.Account
+	Payments []Payment
 	Venue    *Venue
 	Rider    *Rider
 	Live     []Order // the queried rider's live orders
@@ -131,6 +138,11 @@ const (
 	ItemUnbilled      = "fuel_unbilled"       // it flowed and nobody pays for it
 	ItemMismatch      = "bill_needs_decision" // the device's own figures do not agree
 	ItemStopped       = "emergency_stop"
+	ItemPayment       = "payment_mismatch" // WeChat's word and our record differ; nothing was posted
+	ItemRefund        = "refund_stuck"     // money that is a rider's cannot reach them
+	ItemSetup         = "wechat_setup"     // WeChat refuses our keys, permissions or ids
+	ItemBill          = "bill_difference"  // a day's bill and the ledger differ
+	ItemBillMissing   = "bill_missing"     // a day's bill could not be had
 )
 
 // Update is a state change to route to riders and staff, and later to webhooks.
@@ -159,6 +171,7 @@ type Changes struct {
 	Outlets   []device.Outlet
 	Orders    []Order
 	Accounts  []billing.Account
+	Payments  []Payment
 	Commands  []device.Command
 	Evidence  []device.Evidence
 	Keys      []Key
@@ -168,6 +181,8 @@ type Changes struct {
 	Updates   []Update
 	Audits    []Audit
 	Stops     []Stop
+	Messages  []Message
+	Notices   []string // ids of notifications that are dealt with
 }
 
 // Stop is an emergency stop of a venue beginning. See StopLog.
@@ -182,7 +197,8 @@ type Stop struct {
 // Empty tells whether there is nothing to write.
 func (c Changes) Empty() bool {
 	return len(c.Devices)+len(c.Outlets)+len(c.Orders)+len(c.Accounts)+len(c.Commands)+len(c.Evidence)+
-		len(c.Keys)+len(c.Moves)+len(c.Transfers)+len(c.Items)+len(c.Updates)+len(c.Audits)+len(c.Stops) == 0
+		len(c.Keys)+len(c.Moves)+len(c.Transfers)+len(c.Items)+len(c.Updates)+len(c.Audits)+len(c.Stops)+
+		len(c.Payments)+len(c.Messages)+len(c.Notices) == 0
 }
 
 // Store loads snapshots and applies changes.

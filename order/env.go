@@ -12,16 +12,27 @@ import (
 // Config holds the times and counts of an order's life. The zero value means
 // the defaults of DESIGN section 6.
 type Config struct {
-	StartDeadline  time.Duration // from commit to unresolved; 15 s
-	Patience       time.Duration // of unresolved before the rider is let go; 10 min
-	MaxRide        time.Duration // before the watchdog ends a use; 24 h
-	ArmTime        time.Duration // for lifting a nozzle; 60 s
-	TellTime       time.Duration // between two words of the time to a device with a display; 6 h
-	MostTest       int64         // ml of one test delivery of staff; 100 l
-	PrintedCap     billing.Fen   // that a rider may spend per day on printed codes; 500 yuan, < 0 = no cap
-	TicketLife     time.Duration // 120 s
-	LivePerKind    int           // live orders per rider and kind; 1
-	MinBattery     int           // percent below which no ride starts; 10
+	StartDeadline time.Duration // from commit to unresolved; 15 s
+	Patience      time.Duration // of unresolved before the rider is let go; 10 min
+	MaxRide       time.Duration // before the watchdog ends a use; 24 h
+	ArmTime       time.Duration // for lifting a nozzle; 60 s
+	TellTime      time.Duration // between two words of the time to a device with a display; 6 h
+	MostTest      int64         // ml of one test delivery of staff; 100 l
+	PrintedCap    billing.Fen   // that a rider may spend per day on printed codes; 500 yuan, < 0 = no cap
+	TicketLife    time.Duration // 120 s
+	LivePerKind   int           // live orders per rider and kind; 1
+	MinBattery    int           // percent below which no ride starts; 10
+	// WeChatPay tells that riders can pay with WeChat: top-ups and prepay. RiskCap is the
+	// most that one Pay Score order may come to, as agreed with WeChat; 0 = no Pay Score.
+	WeChatPay  bool
+	RiskCap    billing.Fen
+	PayTime    time.Duration // for paying or confirming a pending order; 120 s
+	TopUpTime  time.Duration // for paying a top-up; 15 min
+	BalanceCap billing.Fen   // most that a top-up may bring a wallet to; 100 yuan, < 0 = no cap
+	PrepayMost billing.Fen   // most that one order asks for in advance; 500 yuan
+	ScoreGrace time.Duration // an uncollected Pay Score order blocks new ones after; 24 h
+	Messages   bool          // riders are told what happened by subscribe messages
+
 	ProbeAfterIdle time.Duration // a word after so long a silence re-sends probes; 10 s
 }
 
@@ -44,6 +55,15 @@ func (c Config) WithDefaults() Config {
 	}
 	if c.PrintedCap == 0 {
 		c.PrintedCap = 500_00
+	}
+	set(&c.PayTime, 120*time.Second)
+	set(&c.TopUpTime, 15*time.Minute)
+	set(&c.ScoreGrace, 24*time.Hour)
+	if c.BalanceCap == 0 {
+		c.BalanceCap = 100_00
+	}
+	if c.PrepayMost == 0 {
+		c.PrepayMost = 500_00
 	}
 	if c.LivePerKind == 0 {
 		c.LivePerKind = 1

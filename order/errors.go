@@ -33,6 +33,8 @@ var (
 	ErrRiderBlocked  = errors.New("the rider is blocked")
 	ErrTooManyLive   = errors.New("the rider has a live order of this kind already")
 	ErrPayWith       = errors.New("this way to pay is not offered here")
+	ErrBalanceCap    = errors.New("the balance would pass the most that a wallet may hold")
+	ErrTopUp         = errors.New("this amount cannot be topped up")
 	ErrKeyReused     = errors.New("the idempotency key was used for another request")
 	ErrWrongState    = errors.New("the present state does not allow this")
 	ErrStillOpen     = errors.New("the lock is not proved closed; close it by hand")

@@ -38,6 +38,7 @@ type Input string
 // The inputs. Executed, Refused, Fenced and CannotTell speak of the order's own
 // start; GiveUp is ten minutes without either proof, or staff with a reason.
 const (
+	Ordered      Input = "ordered" // into pending: money is asked for
 	Authorised   Input = "authorised"
 	Cancelled    Input = "cancelled"
 	Executed     Input = "executed"
@@ -57,7 +58,7 @@ const (
 
 // next is the whole machine; an input missing from a row is ErrWrongState.
 var next = map[State]map[Input]State{
-	Pending:  {Authorised: Starting, Refused: Voided, Cancelled: Voided},
+	Pending:  {Authorised: Starting, Refused: Voided, Cancelled: Voided, GiveUp: Voided},
 	Starting: {Executed: Active, Refused: Voided, Fenced: Voided, CannotTell: Voided, DeadlinePast: Unresolved},
 	Unresolved: {Executed: Active, Refused: Voided, Fenced: Voided, CannotTell: Voided,
 		GiveUp: Voided},
@@ -76,9 +77,13 @@ func (s State) Next(in Input) (State, error) {
 // PayWith is a way to pay.
 type PayWith string
 
-// Wallet is a rider's balance. Service is staff's unlock: no money moves.
+// Wallet is a rider's balance. Prepay is WeChat Pay before the use, whose rest goes
+// back; Score is WeChat Pay Score, after it. Service is staff's unlock: no money
+// moves.
 const (
 	PayWallet  PayWith = "wallet"
+	PayBefore  PayWith = "prepay"
+	PayScore   PayWith = "pay_score"
 	PayService PayWith = "service"
 )
 
@@ -106,12 +111,14 @@ type Order struct {
 	Tariff  billing.Tariff
 	Preset  billing.Preset
 
-	Hold    string // id of the hold's transfer, "" = none
-	HoldFen billing.Fen
+	Hold    string      // id of the hold's transfer, "" = none
+	HoldFen billing.Fen // of a pending order what the hold will be
+	Payment string      // id of the newest payment that is to fund it, "" = none
 
 	Command string // id of the newest start
 	Seq     uint64
-	// DueAt is when the next thing happens by itself: the deadline while starting,
+	// DueAt is when the next thing happens by itself: the end of patience while pending
+	// (zero once the payment is being taken back), the deadline while starting,
 	// the end of patience while unresolved, the watchdog while active.
 	DueAt      time.Time
 	Cancelling bool // a stop is on its way because the rider asked for it
@@ -153,6 +160,6 @@ func (o Order) HoldTransfer() *billing.Transfer {
 	if o.Hold == "" {
 		return nil
 	}
-	return &billing.Transfer{ID: o.Hold, Kind: billing.Pending, Debit: billing.Wallet(o.Rider),
+	return &billing.Transfer{ID: o.Hold, Kind: billing.Pending, Debit: ways[o.PayWith].purse(o),
 		Credit: billing.Revenue, Amount: o.HoldFen, Purpose: billing.ForHold, Order: o.ID}
 }

@@ -79,7 +79,7 @@ func (p Place) admit(t *turn) error {
 	s, k := t.snapshot, p.Ticket
 	service := p.PayWith == PayService
 	switch {
-	case p.PayWith != PayWallet && !service:
+	case ways[p.PayWith] == nil:
 		return ErrPayWith
 	case service && p.Staff == nil:
 		return ErrPayWith
@@ -99,27 +99,24 @@ func (p Place) admit(t *turn) error {
 		return ErrTicketStale
 	}
 	out := t.outlet(k.Outlet)
-	switch {
-	case out == nil:
+	if out == nil {
 		return ErrNotFound
-	case t.device.Halt != nil, s.Venue != nil && s.Venue.Stopped && t.kind().stops():
-		return ErrStopped
-	case t.device.Service != device.InService && !(service && t.device.Service == device.Maintenance):
-		return ErrNotInService
-	case s.Venue == nil || !s.Venue.Open && !service:
-		return ErrVenueClosed
+	}
+	if err := t.admitted(service); err != nil {
+		return err
+	}
+	switch {
 	case s.Venue.KioskOnly && t.kind().stops() && !k.Kiosk && !service:
 		return ErrKioskOnly
 	case out.Order != "", out.Block == device.NotBlocked && t.openStart(out.N) != nil:
 		// The rows of a snapshot may be of different moments: an open start on an outlet
 		// that shows neither order nor block belongs to who came in between.
 		return ErrOutletBusy
-	case out.Block != device.NotBlocked:
-		return ErrOutletBlocked
-	case !t.device.Sample.Fresh(t.now):
-		return ErrOffline
-	case out.Stated.Known && !out.Stated.Closed:
-		return ErrOutletOpen
+	}
+	if err := t.able(out); err != nil {
+		return err
+	}
+	switch {
 	case p.Battery != nil && *p.Battery < t.env.Config.MinBattery && !service:
 		return ErrBatteryLow
 	}
@@ -139,13 +136,26 @@ func (p Place) admit(t *turn) error {
 		return ErrRiderBlocked
 	case live >= t.env.Config.LivePerKind:
 		return ErrTooManyLive
-	case t.book.Account(billing.Receivable(p.Rider)).Debt() > 0:
+	case t.book.Account(billing.Receivable(p.Rider)).Debt() > 0, t.overdue(p.Rider):
 		return ErrDebt
 	}
 	return nil
 }
 
-// open writes the order, its hold and its start.
+// overdue tells whether WeChat has been trying to collect a bill of the rider's for
+// longer than the operator is patient.
+func (t *turn) overdue(rider string) bool {
+	for _, p := range t.payments {
+		if p.Rider == rider && p.Road == billing.Score && (p.State == PaymentCompleting || p.State == PaymentCollecting) &&
+			t.now.After(p.ExpiresAt) {
+			return true
+		}
+	}
+	return false
+}
+
+// open writes the order with its hold and its start, or with the payment that it
+// waits for.
 func (p Place) open(t *turn) (*Order, error) {
 	id, err := t.env.newID(t.now)
 	if err != nil {
@@ -156,44 +166,49 @@ func (p Place) open(t *turn) (*Order, error) {
 		Device: t.device.ID, Outlet: out.N, Kind: t.device.Kind, State: Starting, PayWith: p.PayWith,
 		Ticket: p.Ticket.ID, Class: p.Ticket.Class, Tariff: billing.Service(), Preset: p.Preset, CreatedAt: t.now,
 		DueAt: t.now.Add(t.env.Config.StartDeadline)}
-	if p.PayWith == PayWallet {
+	if p.PayWith != PayService {
 		o.Tariff, o.Slot = *t.snapshot.Tariff, freeSlot(t.snapshot.Live, o.Kind)
 	}
 	allowed, err := p.allow(t, o)
 	if err != nil {
 		return nil, err
 	}
-	if o.HoldFen = allowed.Hold; o.HoldFen > 0 {
-		if o.Hold, err = t.env.newID(t.now); err != nil {
-			return nil, err
-		}
-		if err := t.transfer(*o.HoldTransfer(), nil); err != nil {
-			return nil, fmt.Errorf("hold for order %s: %w", o.ID, err)
-		}
-	}
-	args, err := t.kind().start(o, allowed, out, t.env.Config)
-	if err != nil {
-		return nil, err
-	}
+	o.HoldFen = allowed.Hold
 	// Until the evidence is in, the quote shows what the least ride would cost.
 	o.Quote = o.Tariff.Quote(billing.Usage{Measured: billing.WithinBoot})
 	t.orders[o.ID] = o
 	out.Order = o.ID
 	t.touchOutlet(out)
 	t.touchOrder(o)
-	c, err := t.command(device.Start, out.N, o.ID, device.Args{Start: args})
+	first := Move{Order: o.ID, To: Starting, Input: Authorised, At: t.now, By: p.Key.Principal}
+	var payment *Payment
+	if o.HoldFen > 0 {
+		if payment, err = ways[o.PayWith].ask(t, o); err != nil {
+			return nil, err
+		}
+	}
+	if payment == nil {
+		err = t.start(o, out, allowed)
+	} else {
+		// What the device would refuse is refused before anybody pays for it.
+		_, err = t.kind().start(o, allowed, out, t.env.Config)
+		o.Payment, o.State, o.DueAt = payment.ID, Pending, payment.ExpiresAt
+		first.To, first.Input = Pending, Ordered
+	}
 	if err != nil {
 		return nil, err
 	}
-	o.Command, o.Seq = c.ID, c.Seq
-	t.out.Moves = append(t.out.Moves, Move{Order: o.ID, To: Starting, Input: Authorised, At: t.now, By: p.Key.Principal})
+	t.out.Moves = append(t.out.Moves, first)
 	return o, nil
 }
 
 // allow asks the tariff what may be used, within what the rider can pay and may
 // spend on the sort of code that was scanned.
 func (p Place) allow(t *turn, o *Order) (billing.Allowance, error) {
-	balance := t.book.Account(billing.Wallet(p.Rider)).Available()
+	balance, err := ways[p.PayWith].most(t, p.Rider)
+	if err != nil {
+		return billing.Allowance{}, err
+	}
 	left := balance
 	if cap := t.env.Config.PrintedCap; o.Class == Printed && cap >= 0 {
 		left = min(left, max(cap-t.snapshot.Spent[o.Day], 0))

@@ -120,7 +120,16 @@ func (t *turn) capture(o *Order, in Input, by string) error {
 			return err
 		}
 	}
-	return t.move(o, in, by)
+	if err := t.move(o, in, by); err != nil {
+		return err
+	}
+	if err := ways[o.PayWith].settled(t, o); err != nil {
+		return err
+	}
+	if o.PayWith == PayService {
+		return nil
+	}
+	return t.message(TellEnded, o.Rider, o.ID, o.Quote.Total)
 }
 
 // payDebt moves what the wallet can spare to what its rider owes.
@@ -135,8 +144,8 @@ func (t *turn) payDebt(rider, orderID, key string) error {
 		Credit: billing.Receivable(rider), Amount: pay, Purpose: billing.ForDebtPayment, Order: orderID, Key: key}, nil)
 }
 
-// giveBack refunds part of a settled order: first against what is still owed,
-// the rest to the wallet. The sum of refunds never passes what was billed.
+// giveBack refunds part of a settled order: first against what is still owed, the
+// rest to where the money came from. The sum of refunds never passes what was billed.
 func (t *turn) giveBack(o *Order, amount billing.Fen, key string) error {
 	if amount <= 0 || amount > o.Paid() {
 		return fmt.Errorf("refund %d fen of order %s: %w", amount, o.ID, ErrOverRefund)
@@ -144,17 +153,11 @@ func (t *turn) giveBack(o *Order, amount billing.Fen, key string) error {
 	o.Refunded += amount
 	t.touchOrder(o)
 	owed := min(amount, t.book.Account(billing.Receivable(o.Rider)).Debt())
-	for _, part := range []struct {
-		to     billing.AccountID
-		amount billing.Fen
-	}{{billing.Receivable(o.Rider), owed}, {billing.Wallet(o.Rider), amount - owed}} {
-		if part.amount == 0 {
-			continue
-		}
-		if err := t.transfer(billing.Transfer{Kind: billing.Single, Debit: billing.Revenue, Credit: part.to,
-			Amount: part.amount, Purpose: billing.ForRefund, Order: o.ID, Key: key}, nil); err != nil {
-			return fmt.Errorf("refund order %s: %w", o.ID, err)
-		}
+	if err := t.refundTo(billing.Receivable(o.Rider), o, owed, key); err != nil {
+		return err
 	}
-	return nil
+	if amount == owed {
+		return nil
+	}
+	return ways[o.PayWith].giveBack(t, o, amount-owed, key)
 }

@@ -29,6 +29,7 @@ var moves = []struct {
 	{"it is proved that it never will", order.Starting, order.Fenced, order.Voided},
 	{"the device cannot tell", order.Starting, order.CannotTell, order.Voided},
 	{"nobody spoke in time", order.Starting, order.DeadlinePast, order.Unresolved},
+	{"staff, while WeChat does not answer", order.Pending, order.GiveUp, order.Voided},
 	{"late: it opened", order.Unresolved, order.Executed, order.Active},
 	{"late: it refused", order.Unresolved, order.Refused, order.Voided},
 	{"late: it never will", order.Unresolved, order.Fenced, order.Voided},

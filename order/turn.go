@@ -21,6 +21,7 @@ type turn struct {
 	outlets  []device.Outlet
 	orders   map[string]*Order
 	commands map[string]*device.Command
+	payments map[string]*Payment
 	book     *billing.Book
 	dirty    map[string]bool // "device", "outlet/1", "order/{id}", "command/{id}"
 	evidence []device.Evidence
@@ -31,7 +32,7 @@ type turn struct {
 
 func newTurn(s Snapshot, env Env) *turn {
 	t := &turn{env: env, now: s.Now, snapshot: s, orders: map[string]*Order{},
-		commands: map[string]*device.Command{}, book: billing.NewBook(s.Accounts...), dirty: map[string]bool{},
+		commands: map[string]*device.Command{}, payments: map[string]*Payment{}, book: billing.NewBook(s.Accounts...), dirty: map[string]bool{},
 		flowed: map[string]int64{}}
 	if s.Device != nil {
 		d := *s.Device
@@ -45,6 +46,9 @@ func newTurn(s Snapshot, env Env) *turn {
 	}
 	for _, c := range s.Commands {
 		t.commands[c.ID] = &c
+	}
+	for _, p := range s.Payments {
+		t.payments[p.ID] = &p
 	}
 	return t
 }
@@ -129,7 +133,7 @@ func (t *turn) void(o *Order, in Input, by, reason string, block device.Block) e
 		}
 	}
 	t.free(o, block)
-	return nil
+	return ways[o.PayWith].voided(t, o, reason)
 }
 
 // transfer draws an id and moves money in the turn's book.
@@ -220,6 +224,12 @@ func (t *turn) changes() Changes {
 			c.Updates = append(c.Updates, orderUpdate(*o))
 		}
 	}
+	for _, p := range t.payments {
+		if t.dirty["payment/"+p.ID] {
+			c.Payments = append(c.Payments, *p)
+		}
+	}
+	slices.SortFunc(c.Payments, func(a, b Payment) int { return strings.Compare(a.ID, b.ID) })
 	for _, k := range t.commands {
 		if t.dirty["command/"+k.ID] {
 			c.Commands = append(c.Commands, *k)

@@ -23,6 +23,16 @@ type Page struct {
 	Limit  int // 1..500
 }
 
+// PaymentPage is a list of payments, newest first; see Page.
+type PaymentPage struct {
+	Rider string
+	Order string
+	State PaymentState
+	For   PaymentFor
+	After string
+	Limit int // 1..500
+}
+
 // Purse is a rider's money.
 type Purse struct {
 	Balance   billing.Fen

@@ -48,6 +48,9 @@ func queueChanges(b *pgx.Batch, c order.Changes) {
 	for _, a := range c.Accounts {
 		queueAccount(b, a)
 	}
+	for _, p := range c.Payments {
+		queuePayment(b, p)
+	}
 	for _, k := range c.Commands {
 		queueCommand(b, k)
 	}
@@ -80,6 +83,13 @@ func queueChanges(b *pgx.Batch, c order.Changes) {
 	}
 	for _, s := range c.Stops {
 		queueStop(b, s)
+	}
+	for _, m := range c.Messages {
+		b.Queue(`INSERT INTO messages (id, rider, kind, order_id, amount, at) VALUES ($1, $2, $3, $4, $5, $6)`,
+			m.ID, m.Rider, m.Kind, nilUUID(m.Order), m.Amount, m.At)
+	}
+	for _, n := range c.Notices {
+		b.Queue(`UPDATE notices SET done_at = now() WHERE id = $1 AND done_at IS NULL`, n)
 	}
 }
 

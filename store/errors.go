@@ -44,6 +44,7 @@ var raced = map[string]bool{
 	"commands_one_open_start":      true,
 	"evidence_pkey":                true,
 	"accounts_pkey":                true,
+	"payments_one_funds_an_order":  true,
 	"idempotency_keys_pkey":        true,
 	"transfers_hold_resolves_once": true,
 	"transfers_one_per_order":      true,

@@ -31,9 +31,14 @@ const theOrders = `ANY(ARRAY(
 	UNION SELECT order_id FROM evidence WHERE device = ` + theDevice + ` AND status = 'waiting' AND order_id IS NOT NULL
 	UNION SELECT $2::uuid UNION SELECT $3::uuid))`
 
-// Load implements order.Store: one pipelined round trip.
+// Load implements order.Store: one pipelined round trip, and one before it where the
+// query names a payment.
 func (db *DB) Load(ctx context.Context, q order.Query) (order.Snapshot, error) {
 	var s order.Snapshot
+	q, err := db.whose(ctx, q)
+	if err != nil {
+		return s, fmt.Errorf("load snapshot: %w", err)
+	}
 	b := &pgx.Batch{}
 	b.Queue(`SELECT clock_timestamp()`).QueryRow(func(row pgx.Row) error { return row.Scan(&s.Now) })
 	if q.Device != "" || q.Order != "" {
@@ -42,6 +47,7 @@ func (db *DB) Load(ctx context.Context, q order.Query) (order.Snapshot, error) {
 	if q.Rider != "" {
 		queueLoadRider(b, q, &s)
 	}
+	queueLoadPayments(b, q, &s)
 	if q.Key != nil {
 		b.Queue(`SELECT route, body_hash, status, answer, coalesce(order_id::text, ''), at FROM idempotency_keys
 			WHERE principal = $1 AND key = $2`, q.Key.Principal, q.Key.Key).QueryRow(func(row pgx.Row) error {
@@ -110,7 +116,8 @@ func queueLoadDevice(b *pgx.Batch, q order.Query, s *order.Snapshot) {
 		Query(collect(&s.Orders, scanOrder))
 	b.Queue(`SELECT a.id, a.posted, a.held, a.version FROM accounts a WHERE a.id = ANY(ARRAY(
 		SELECT p.prefix || o.rider FROM orders o, (VALUES ('wallet:'), ('receivable:')) p(prefix)
-		WHERE o.id = `+theOrders+`))`, id, ord, names).Query(collectAccounts(s))
+		WHERE o.id = `+theOrders+` UNION ALL SELECT 'prepaid:' || o.id FROM orders o
+		WHERE o.id = `+theOrders+` AND o.payment_id IS NOT NULL))`, id, ord, names).Query(collectAccounts(s))
 	b.Queue(`SELECT o.id::text, (SELECT coalesce(sum(p.charged + p.debt - p.refunded), 0)::bigint FROM orders p
 			WHERE p.rider = o.rider AND p.day = o.day AND p.venue = o.venue AND p.kind = o.kind AND p.id <> o.id
 			AND p.state = 'settled')

@@ -30,6 +30,16 @@ func (b identityBox) seal(openid string) []byte {
 	return b.aead.Seal(nonce, nonce, []byte(openid), []byte("openid"))
 }
 
+// open is what seal closed.
+func (b identityBox) open(box []byte) (string, error) {
+	n := b.aead.NonceSize()
+	if len(box) < n {
+		return "", errors.New("it is cut short")
+	}
+	openid, err := b.aead.Open(nil, box[:n], box[n:], []byte("openid"))
+	return string(openid), err
+}
+
 // RiderByIdentity returns the id of the rider with this WeChat openid, making
 // one at the first login.
 func (db *DB) RiderByIdentity(ctx context.Context, openid string) (string, error) {

@@ -59,6 +59,9 @@ type Store struct {
 	moves     []order.Move
 	updates   []order.Update
 	audits    []order.Audit
+	payments  map[string]order.Payment
+	notices   []notice
+	messages  []order.Message
 	stops     []stop
 }
 
@@ -75,7 +78,8 @@ func New(now func() time.Time) *Store {
 		keys: map[device.ID]map[uint32][]byte{}, outlets: map[outletKey]device.Outlet{},
 		orders: map[string]order.Order{}, commands: map[string]device.Command{}, schedules: map[string]schedule{},
 		evidence: map[evidenceKey]device.Evidence{}, accounts: map[billing.AccountID]billing.Account{},
-		transfers: map[string]billing.Transfer{}, idem: map[order.KeyRef]order.Key{}}
+		transfers: map[string]billing.Transfer{}, idem: map[order.KeyRef]order.Key{},
+		payments: map[string]order.Payment{}}
 }
 
 // Seed adds what the use cases only read.
@@ -139,6 +143,9 @@ func (s *Store) Load(_ context.Context, q order.Query) (order.Snapshot, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	snap := order.Snapshot{Now: s.Now().UTC().Truncate(time.Microsecond)}
+	if p, ok := s.payments[q.Payment]; ok {
+		q.Order, q.Rider = p.Order, p.Rider
+	}
 	id := q.Device
 	if o, ok := s.orders[q.Order]; ok && id == "" {
 		id = o.Device
@@ -167,6 +174,7 @@ func (s *Store) Load(_ context.Context, q order.Query) (order.Snapshot, error) {
 			}
 		}
 	}
+	s.loadPayments(&snap, q)
 	if q.Key != nil {
 		if k, ok := s.idem[*q.Key]; ok {
 			snap.Key = &k
@@ -216,6 +224,9 @@ func (s *Store) loadDevice(snap *order.Snapshot, q order.Query, id device.ID) {
 	snap.DaySpent = map[string]billing.Fen{}
 	for _, o := range snap.Orders {
 		s.addAccounts(snap, o.Rider)
+		if a, ok := s.accounts[billing.Prepaid(o.ID)]; ok {
+			snap.Accounts = append(snap.Accounts, a)
+		}
 		if o.State == order.Settled || o.State == order.Voided {
 			continue
 		}
@@ -265,6 +276,7 @@ func (s *Store) Apply(_ context.Context, c order.Changes) error {
 		a.Version++
 		s.accounts[a.ID] = a
 	}
+	s.applyPayments(c)
 	for _, k := range c.Commands {
 		if k.Version == 0 && k.State == device.Published {
 			s.schedules[k.ID] = schedule{s.Now().Add(600 * time.Millisecond), 1}
@@ -355,6 +367,9 @@ func (s *Store) stale(c order.Changes) string {
 		if _, taken := s.idem[k.KeyRef]; taken {
 			return "idempotency_keys_pkey"
 		}
+	}
+	if what := s.stalePayments(c); what != "" {
+		return what
 	}
 	return s.staleTransfers(c)
 }

@@ -1,0 +1,253 @@
+package order
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/unlatch/unlatch/billing"
+	"github.com/unlatch/unlatch/device"
+)
+
+// PaymentState is where a payment stands, as we know it.
+type PaymentState string
+
+// The states. Created: WeChat was not told yet, as far as we know. Open: it waits
+// for the rider; of a refund, for WeChat. Confirmed: a score order's rider agreed.
+// Completing and Collecting: its amount is on the way to WeChat, and from the rider.
+// Closing: nobody is to pay it any more, and WeChat has yet to say that nobody will.
+// Abnormal: a refund waits for staff. Paid: the money moved. Closed: it never will.
+const (
+	PaymentCreated    PaymentState = "created"
+	PaymentOpen       PaymentState = "open"
+	PaymentConfirmed  PaymentState = "confirmed"
+	PaymentCompleting PaymentState = "completing"
+	PaymentCollecting PaymentState = "collecting"
+	PaymentClosing    PaymentState = "closing"
+	PaymentAbnormal   PaymentState = "abnormal"
+	PaymentPaid       PaymentState = "paid"
+	PaymentClosed     PaymentState = "closed"
+)
+
+// Done tells whether no step is left.
+func (s PaymentState) Done() bool { return s == PaymentPaid || s == PaymentClosed }
+
+// PaymentInput is what may happen to a payment: one of billing's standings, or what
+// we decide ourselves.
+type PaymentInput = billing.Standing
+
+// Withdrawn: nobody is to pay it. Billed: a score order's amount is known.
+const (
+	Withdrawn PaymentInput = "withdrawn"
+	Billed    PaymentInput = "billed"
+)
+
+// paymentNext is the whole machine, by road. What is missing from a row moves
+// nothing. Closed is not quite the end of a transaction: money that came in is
+// believed whenever WeChat signs it. A score order that was withdrawn is never
+// believed to be confirmed again, since its cancellation may be on the way.
+var paymentNext = map[billing.Road]map[PaymentState]map[PaymentInput]PaymentState{
+	billing.Transaction: {
+		PaymentCreated: {billing.StandsOpen: PaymentOpen, billing.StandsPaid: PaymentPaid, billing.StandsClosed: PaymentClosed,
+			billing.StandsRefused: PaymentClosed, Withdrawn: PaymentClosing},
+		PaymentOpen:    {billing.StandsPaid: PaymentPaid, billing.StandsClosed: PaymentClosed, Withdrawn: PaymentClosing},
+		PaymentClosing: {billing.StandsPaid: PaymentPaid, billing.StandsClosed: PaymentClosed, billing.StandsUnknown: PaymentClosed},
+		PaymentClosed:  {billing.StandsPaid: PaymentPaid},
+	},
+	billing.Score: {
+		PaymentCreated: {billing.StandsOpen: PaymentOpen, billing.StandsConfirmed: PaymentConfirmed,
+			billing.StandsClosed: PaymentClosed, billing.StandsRefused: PaymentClosed, Withdrawn: PaymentClosing},
+		PaymentOpen:       {billing.StandsConfirmed: PaymentConfirmed, billing.StandsClosed: PaymentClosed, Withdrawn: PaymentClosing},
+		PaymentConfirmed:  {Billed: PaymentCompleting, Withdrawn: PaymentClosing},
+		PaymentClosing:    {billing.StandsClosed: PaymentClosed, billing.StandsUnknown: PaymentClosed},
+		PaymentCompleting: {billing.StandsCollecting: PaymentCollecting, billing.StandsPaid: PaymentPaid},
+		PaymentCollecting: {billing.StandsPaid: PaymentPaid},
+	},
+	billing.Refund: {
+		PaymentCreated: {billing.StandsProcessing: PaymentOpen, billing.StandsPaid: PaymentPaid,
+			billing.StandsAbnormal: PaymentAbnormal, billing.StandsClosed: PaymentClosed},
+		PaymentOpen:     {billing.StandsPaid: PaymentPaid, billing.StandsAbnormal: PaymentAbnormal, billing.StandsClosed: PaymentClosed},
+		PaymentAbnormal: {billing.StandsPaid: PaymentPaid, billing.StandsClosed: PaymentClosed},
+	},
+}
+
+// PaymentNext looks up a move; ok is false where the input moves nothing.
+func PaymentNext(road billing.Road, from PaymentState, in PaymentInput) (to PaymentState, ok bool) {
+	to, ok = paymentNext[road][from][in]
+	return to, ok
+}
+
+// PaymentFor says what a payment is for.
+type PaymentFor string
+
+// What payments are for.
+const (
+	ForTopUp   PaymentFor = "topup"
+	ForOrder   PaymentFor = "order"
+	ForPayback PaymentFor = "payback"
+)
+
+// Payment is money that WeChat moves, under one number and in one direction. Its
+// row is also the note that something is left to do: at DueAt the next step is
+// taken, by any replica.
+type Payment struct {
+	ID     string // UUIDv7; see Number
+	Road   billing.Road
+	For    PaymentFor
+	Rider  string
+	Order  string // "" = a top-up, or a refund of one
+	Venue  string
+	Device device.ID
+	Kind   device.Kind
+	State  PaymentState
+	// Amount is what to pay, or to give back; of a score order the risk fund until it
+	// is billed, and then what to collect.
+	Amount billing.Fen
+	Moved  billing.Fen // what WeChat said has moved
+	Back   billing.Fen // of Moved: what refunds gave back or are about to
+	Of     string      // of a refund: the payment that it gives back
+	Hold   string      // of a refund: the transfer that keeps its money
+	Key    string      // opens WeChat's page on the rider's phone
+	Ref    string      // WeChat's own id
+	Asked  billing.Fen // of a billed score order: what WeChat was told to collect, as it said last
+	Late   bool        // of a billed score order: its rider was told that it is unpaid
+	// Last is the newest step that was answered in this state. Tries counts the steps
+	// begun since: above one, the outcome of the one before is not known.
+	Last      billing.Step
+	Tries     int
+	CreatedAt time.Time
+	BilledAt  time.Time // of a score order: when it was settled
+	// ExpiresAt is when it is withdrawn if nobody paid; of a billed score order, when it
+	// begins to block its rider.
+	ExpiresAt time.Time
+	DueAt     time.Time // zero = nothing is left to do by itself
+	DoneAt    time.Time
+	Reason    string // why it was withdrawn, refused or is stuck, a stable word
+	Version   int64
+}
+
+// Number is the payment's number at WeChat: the id's 32 hex digits.
+func (p Payment) Number() string { return strings.ReplaceAll(p.ID, "-", "") }
+
+// PaymentOf returns the id behind a number; "" when it is none of ours.
+func PaymentOf(number string) string {
+	if len(number) != 32 || strings.Trim(number, "0123456789abcdef") != "" {
+		return ""
+	}
+	return number[:8] + "-" + number[8:12] + "-" + number[12:16] + "-" + number[16:20] + "-" + number[20:]
+}
+
+// Message is something that a rider is told, best effort.
+type Message struct {
+	ID     string
+	Rider  string
+	Kind   MessageKind
+	Order  string
+	Amount billing.Fen
+	At     time.Time
+}
+
+// MessageKind is one of the things that riders are told of.
+type MessageKind string
+
+// The kinds of messages.
+const (
+	TellEnded  MessageKind = "use_ended"
+	TellRefund MessageKind = "refund_done"
+	TellUnpaid MessageKind = "unpaid"
+)
+
+// payment returns the working copy of a payment, or nil.
+func (t *turn) payment(id string) *Payment { return t.payments[id] }
+
+func (t *turn) touchPayment(p *Payment) {
+	t.dirty["payment/"+p.ID] = true
+	if o := t.orders[p.Order]; o != nil { // who waits for the order sees its payment move
+		t.touchOrder(o)
+	}
+}
+
+// newPayment draws an id and keeps the payment for the end of the turn; its first
+// step is due at once.
+func (t *turn) newPayment(p Payment) (*Payment, error) {
+	var err error
+	if p.ID, err = t.env.newID(t.now); err != nil {
+		return nil, err
+	}
+	p.State, p.CreatedAt, p.DueAt = PaymentCreated, t.now, t.now
+	t.payments[p.ID] = &p
+	t.touchPayment(&p)
+	return &p, nil
+}
+
+// movePayment takes a payment through its table. False: the input moves nothing.
+func (t *turn) movePayment(p *Payment, in PaymentInput) bool {
+	to, ok := PaymentNext(p.Road, p.State, in)
+	if !ok {
+		return false
+	}
+	p.State, p.Last, p.Tries, p.DueAt = to, "", 0, t.now
+	if to.Done() {
+		p.DoneAt, p.DueAt = t.now, time.Time{}
+	}
+	t.touchPayment(p)
+	return true
+}
+
+// withdraw makes sure that nobody pays any more. Nothing happens to what is over.
+func (t *turn) withdraw(p *Payment, reason string) {
+	if p != nil && t.movePayment(p, Withdrawn) {
+		p.Reason = reason
+	}
+}
+
+// message tells a rider something, where the operator has messages at all.
+func (t *turn) message(kind MessageKind, rider, orderID string, amount billing.Fen) error {
+	if !t.env.Config.Messages || rider == "" {
+		return nil
+	}
+	id, err := t.env.newID(t.now)
+	if err != nil {
+		return err
+	}
+	t.out.Messages = append(t.out.Messages, Message{ID: id, Rider: rider, Kind: kind, Order: orderID, Amount: amount, At: t.now})
+	return nil
+}
+
+// sendBack gives amount of what a payment brought in back to its payer: the money is
+// held on the account where it is until WeChat says that it arrived.
+func (t *turn) sendBack(of *Payment, from billing.AccountID, amount billing.Fen, reason string) error {
+	if amount <= 0 {
+		return nil
+	}
+	if amount > of.Moved-of.Back {
+		return fmt.Errorf("give back %d fen of payment %s, which has %d left: %w", amount, of.ID, of.Moved-of.Back, ErrOverRefund)
+	}
+	hold, err := t.env.newID(t.now)
+	if err != nil {
+		return err
+	}
+	p, err := t.newPayment(Payment{Road: billing.Refund, For: ForPayback, Rider: of.Rider, Order: of.Order, Venue: of.Venue,
+		Device: of.Device, Kind: of.Kind, Amount: amount, Of: of.ID, Hold: hold, Reason: reason})
+	if err != nil {
+		return err
+	}
+	of.Back += amount
+	t.touchPayment(of)
+	return t.transfer(p.payback(from), nil)
+}
+
+// payback is a refund's hold as the ledger has it. from is the account that keeps
+// the money meanwhile.
+func (p Payment) payback(from billing.AccountID) billing.Transfer {
+	return billing.Transfer{ID: p.Hold, Kind: billing.Pending, Debit: from, Credit: billing.WeChat, Amount: p.Amount,
+		Purpose: billing.ForPayback, Order: p.Order, Key: p.ID}
+}
+
+// purse is the account that a refund's money comes from.
+func (p Payment) purse() billing.AccountID {
+	if p.Order == "" {
+		return billing.Wallet(p.Rider)
+	}
+	return billing.Prepaid(p.Order)
+}

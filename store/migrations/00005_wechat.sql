@@ -1,0 +1,168 @@
+-- +goose Up
+
+-- Money that WeChat moves; see order.Payment. The row is also the outbox: at due_at
+-- some replica takes the next step.
+CREATE TABLE payments (
+  id         uuid PRIMARY KEY,
+  road       text NOT NULL CHECK (road IN ('transaction', 'score', 'refund')),
+  purpose    text NOT NULL CHECK (purpose IN ('topup', 'order', 'payback')),
+  rider      uuid NOT NULL,
+  order_id   uuid REFERENCES orders DEFERRABLE INITIALLY DEFERRED,
+  venue      text NOT NULL,
+  device     text NOT NULL,
+  kind       text NOT NULL,
+  state      text NOT NULL CHECK (state IN ('created', 'open', 'confirmed', 'completing', 'collecting', 'closing', 'abnormal', 'paid', 'closed')),
+  amount     bigint NOT NULL CHECK (amount > 0),
+  moved      bigint NOT NULL,
+  back       bigint NOT NULL,
+  asked      bigint NOT NULL,
+  late       boolean NOT NULL,
+  of_id      uuid REFERENCES payments,
+  hold_id    uuid,
+  key        text NOT NULL, -- a prepay_id, or a score order's package
+  ref        text NOT NULL, -- WeChat's own id
+  last       text NOT NULL,
+  tries      integer NOT NULL,
+  created_at timestamptz NOT NULL,
+  billed_at  timestamptz,
+  expires_at timestamptz,
+  due_at     timestamptz,
+  done_at    timestamptz,
+  reason     text NOT NULL,
+  version    bigint NOT NULL,
+  CONSTRAINT payments_back_within_moved CHECK (back BETWEEN 0 AND moved),
+  CONSTRAINT payments_refund_names_what_it_gives_back CHECK ((road = 'refund') = (of_id IS NOT NULL) AND (road = 'refund') = (hold_id IS NOT NULL)),
+  CONSTRAINT payments_done CHECK ((state IN ('paid', 'closed')) = (done_at IS NOT NULL) AND (done_at IS NULL OR due_at IS NULL))
+) WITH (fillfactor = 80);
+CREATE INDEX payments_due ON payments (due_at) WHERE due_at IS NOT NULL;
+CREATE INDEX payments_order ON payments (order_id);
+CREATE INDEX payments_rider ON payments (rider, id DESC);
+CREATE INDEX payments_open ON payments (rider) WHERE state NOT IN ('paid', 'closed');
+CREATE INDEX payments_of ON payments (of_id) WHERE of_id IS NOT NULL;
+CREATE INDEX payments_done ON payments (done_at) WHERE done_at IS NOT NULL;
+
+-- Only one payment at a time may fund an order.
+CREATE UNIQUE INDEX payments_one_funds_an_order ON payments (order_id)
+  WHERE purpose = 'order' AND state IN ('created', 'open', 'confirmed', 'completing', 'collecting');
+
+ALTER TABLE orders DROP CONSTRAINT orders_pay_with_check,
+  ADD CONSTRAINT orders_pay_with_check CHECK (pay_with IN ('wallet', 'prepay', 'pay_score', 'service')),
+  ADD COLUMN payment_id uuid;
+
+ALTER TABLE accounts ADD CONSTRAINT accounts_prepaid_covers CHECK (id NOT LIKE 'prepaid:%' OR (held >= 0 AND posted - held >= 0));
+
+-- Verified notifications, each fact once; dealt with after they were answered.
+CREATE TABLE notices (
+  id      uuid PRIMARY KEY,
+  subject text NOT NULL, -- our number; of a score order with what was collected so far
+  event   text NOT NULL, -- WeChat's event_type
+  said    jsonb NOT NULL,
+  at      timestamptz NOT NULL DEFAULT now(),
+  done_at timestamptz,
+  CONSTRAINT notices_once UNIQUE (subject, event)
+);
+CREATE INDEX notices_open ON notices (id) WHERE done_at IS NULL;
+
+-- What riders are to be told, best effort.
+CREATE TABLE messages (
+  id       uuid PRIMARY KEY,
+  rider    uuid NOT NULL,
+  kind     text NOT NULL,
+  order_id uuid,
+  amount   bigint NOT NULL,
+  at       timestamptz NOT NULL,
+  due_at   timestamptz NOT NULL DEFAULT now(),
+  tries    integer NOT NULL DEFAULT 0
+);
+CREATE INDEX messages_due ON messages (due_at);
+
+-- Days whose bill was held against the ledger.
+CREATE TABLE bill_days (
+  day         text PRIMARY KEY CHECK (day ~ '^\d{4}-\d{2}-\d{2}$'), -- China time
+  state       text NOT NULL CHECK (state IN ('waiting', 'matched', 'differs')),
+  lines       integer NOT NULL,
+  came_fen    bigint NOT NULL,
+  went_fen    bigint NOT NULL,
+  differences integer NOT NULL,
+  tries       integer NOT NULL,
+  due_at      timestamptz,
+  at          timestamptz NOT NULL
+);
+
+GRANT SELECT, INSERT, UPDATE ON payments, notices, bill_days TO unlatch_app;
+GRANT SELECT, INSERT, UPDATE, DELETE ON messages TO unlatch_app;
+
+-- The audit knows what was prepaid, and the holds of refunds.
+
+CREATE OR REPLACE VIEW audit_m2_balance_is_sum AS
+WITH moved AS (
+  SELECT credit AS id, amount AS posted, 0 AS held FROM transfers WHERE kind IN ('single', 'post')
+  UNION ALL SELECT debit, -amount, 0 FROM transfers WHERE kind IN ('single', 'post')
+  UNION ALL SELECT debit, 0, amount FROM transfers WHERE kind = 'pending'
+  UNION ALL SELECT h.debit, 0, -h.amount FROM transfers r JOIN transfers h ON h.id = r.hold_id WHERE r.kind IN ('post', 'void')
+), summed AS (
+  SELECT id, sum(posted) AS posted, sum(held) AS held FROM moved
+  WHERE id LIKE 'wallet:%' OR id LIKE 'receivable:%' OR id LIKE 'prepaid:%' GROUP BY id
+)
+SELECT coalesce(a.id, s.id) AS subject,
+  format('balance %s held %s, transfers say %s held %s', a.posted, a.held, s.posted, s.held) AS what
+FROM accounts a FULL JOIN summed s ON s.id = a.id
+WHERE coalesce(a.posted, 0) <> coalesce(s.posted, 0) OR coalesce(a.held, 0) <> coalesce(s.held, 0);
+
+CREATE OR REPLACE VIEW audit_m3_within_limit AS
+SELECT id AS subject, format('posted %s held %s', posted, held) AS what FROM accounts
+WHERE (id LIKE 'wallet:%' OR id LIKE 'prepaid:%') AND (held < 0 OR posted - held < 0)
+  OR id LIKE 'receivable:%' AND (held <> 0 OR posted > 0);
+
+CREATE OR REPLACE VIEW audit_m4_hold_resolved_with_order AS
+SELECT o.id::text AS subject, CASE WHEN r.id IS NULL THEN 'terminal, and its hold is open'
+  ELSE 'live, and its hold is resolved' END AS what
+FROM orders o LEFT JOIN transfers r ON r.hold_id = o.hold_id AND r.kind IN ('post', 'void')
+WHERE o.hold_id IS NOT NULL AND (o.state IN ('settled', 'voided')) <> (r.id IS NOT NULL)
+UNION ALL
+SELECT p.id::text, CASE WHEN r.id IS NULL THEN 'a refund that is done, and its hold is open'
+  ELSE 'a refund that is not done, and its hold is resolved' END
+FROM payments p LEFT JOIN transfers r ON r.hold_id = p.hold_id AND r.kind IN ('post', 'void')
+WHERE p.hold_id IS NOT NULL AND ((p.state IN ('paid', 'closed')) <> (r.id IS NOT NULL)
+  OR p.state = 'paid' AND r.kind = 'void' OR p.state = 'closed' AND r.kind = 'post')
+UNION ALL
+SELECT h.id::text, 'a hold that no order and no refund has' FROM transfers h LEFT JOIN orders o ON o.hold_id = h.id
+WHERE h.kind = 'pending' AND o.id IS NULL AND NOT EXISTS (SELECT FROM payments p WHERE p.hold_id = h.id);
+
+CREATE OR REPLACE VIEW audit_a3_start_is_funded AS
+SELECT c.id::text AS subject, 'a start without an order, or whose order holds no money and is not free' AS what
+FROM commands c LEFT JOIN orders o ON o.id = c.order_id
+LEFT JOIN transfers h ON h.id = o.hold_id AND h.kind = 'pending' AND h.amount = o.hold_fen
+WHERE c.kind = 'start' AND (o.id IS NULL OR o.pay_with <> 'service' AND h.id IS NULL
+  AND ((o.tariff->>'ride_cap_fen')::bigint > 0 OR o.tariff ? 'grades'));
+
+-- What WeChat moved for a payment is in the ledger, once, and nothing else is.
+CREATE VIEW audit_m7_ledger_is_what_wechat_moved AS
+WITH posted AS (
+  SELECT split_part(t.key, '/', 1) AS id, sum(t.amount) AS amount FROM transfers t
+  WHERE t.debit = 'wechat' AND t.kind = 'single' GROUP BY 1
+  UNION ALL
+  SELECT p.id::text, sum(t.amount) FROM transfers t JOIN payments p ON p.hold_id = t.hold_id
+  WHERE t.credit = 'wechat' AND t.kind = 'post' GROUP BY 1
+)
+SELECT coalesce(p.id::text, m.id) AS subject,
+  format('%s fen moved as WeChat says, %s as the ledger does', coalesce(p.moved, 0), coalesce(m.amount, 0)) AS what
+FROM payments p FULL JOIN posted m ON m.id = p.id::text
+WHERE coalesce(p.moved, 0) <> coalesce(m.amount, 0);
+
+-- What was given back of a payment is the sum of its refunds that are not closed.
+CREATE VIEW audit_m8_paybacks_within_payment AS
+SELECT p.id::text AS subject, format('%s fen back of %s, its refunds come to %s', p.back, p.moved, coalesce(r.amount, 0)) AS what
+FROM payments p LEFT JOIN (SELECT of_id, sum(amount) AS amount FROM payments WHERE road = 'refund' AND state <> 'closed' GROUP BY of_id) r
+  ON r.of_id = p.id
+WHERE p.back <> coalesce(r.amount, 0) OR p.back > p.moved;
+
+-- An order that pays with WeChat starts only once its money is there.
+CREATE VIEW audit_a3_authorised_before_start AS
+SELECT o.id::text AS subject, format('%s, and its payment is %s', o.state, coalesce(p.state, 'none')) AS what
+FROM orders o LEFT JOIN payments p ON p.id = o.payment_id
+WHERE o.pay_with IN ('prepay', 'pay_score') AND o.hold_id IS NOT NULL AND o.state NOT IN ('pending', 'voided')
+  AND (p.id IS NULL OR p.road = 'transaction' AND p.state <> 'paid'
+    OR p.road = 'score' AND p.state IN ('created', 'open'));
+
+GRANT SELECT ON ALL TABLES IN SCHEMA public TO unlatch_app;
