@@ -57,12 +57,10 @@ func expired(c *loginCode, now time.Time) bool { return now.Sub(c.minted) > code
 // codeToSession is GET /sns/jscode2session.
 func (s *Server) codeToSession(w http.ResponseWriter, r *http.Request) {
 	s.mu.Lock()
-	outage := s.faults.take(FaultOutage, "")
+	outage := s.strikes(FaultOutage, GroupLogin, "")
 	s.mu.Unlock()
 	if outage {
-		w.Header().Set("Content-Type", "text/html")
-		w.WriteHeader(http.StatusBadGateway)
-		_, _ = w.Write([]byte("<html><body>502 Bad Gateway</body></html>"))
+		badGateway(w)
 		return
 	}
 	success, refused, lost := s.exchange(r)
@@ -99,7 +97,7 @@ func (s *Server) exchange(r *http.Request) (_ *session, _ *refusal, lost bool) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.faults.take(FaultBusy, "") {
+	if s.strikes(FaultBusy, GroupLogin, "") {
 		return nil, &refusal{-1, "system error"}, false
 	}
 	now := s.now()
@@ -118,7 +116,7 @@ func (s *Server) exchange(r *http.Request) (_ *session, _ *refusal, lost bool) {
 		return nil, &refusal{40163, "code been used"}, false
 	}
 	code.used = true
-	if s.faults.take(FaultHighRisk, code.rider) {
+	if s.strikes(FaultHighRisk, GroupLogin, code.rider) {
 		return nil, &refusal{40226, "code blocked"}, false
 	}
 	key, err := s.draw(16)
@@ -127,7 +125,7 @@ func (s *Server) exchange(r *http.Request) (_ *session, _ *refusal, lost bool) {
 	}
 	return &session{
 		SessionKey: base64.StdEncoding.EncodeToString(key), OpenID: rider.openID, UnionID: rider.unionID,
-	}, nil, s.faults.take(FaultLost, "")
+	}, nil, s.strikes(FaultLost, GroupLogin, "")
 }
 
 // mayCall counts a call of the last minute, unless there were too many.
