@@ -48,6 +48,9 @@ func (Payer) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, "***") }
 // LogValue hides the value.
 func (Payer) LogValue() slog.Value { return slog.StringValue("***") }
 
+// MarshalText hides the value inside of what is logged or stored as JSON.
+func (Payer) MarshalText() ([]byte, error) { return []byte("***"), nil }
+
 // Ask is one step of one payment, with all that WeChat must be told.
 type Ask struct {
 	Step   Step

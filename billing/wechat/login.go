@@ -1,15 +1,3 @@
-// Package wechat is the only code that speaks to WeChat's servers.
-//
-// It owns the translation of their answers into facts. It refuses to keep what
-// the product has no use for: a rider's session key is dropped before the answer
-// is looked at.
-//
-// # Invariants
-//
-//   - No app secret, login code, openid or unionid appears in an error or a log.
-//   - WeChat says what happened in errcode; the HTTP status and the wording of
-//     errmsg decide nothing.
-//   - Nothing is tried twice in here. Who calls knows what a repetition costs.
 package wechat
 
 import (
@@ -37,8 +25,9 @@ var (
 	ErrBusy = errors.New("WeChat is busy or not reachable")
 	// ErrRefused: WeChat holds this person for a risk and does not say more.
 	ErrRefused = errors.New("WeChat refuses this person")
-	// ErrMisconfigured: the app id or secret is wrong; the text says which.
-	ErrMisconfigured = errors.New("WeChat login is misconfigured")
+	// ErrMisconfigured: an app id, a secret or another setting is wrong; the text says
+	// which.
+	ErrMisconfigured = errors.New("WeChat is misconfigured")
 	// ErrUnexpected: an errcode that this call is not documented to give.
 	ErrUnexpected = errors.New("unexpected answer from WeChat")
 )
@@ -68,11 +57,17 @@ func (OpenID) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, mask) }
 // LogValue hides the value.
 func (OpenID) LogValue() slog.Value { return slog.StringValue(mask) }
 
+// MarshalText hides the value inside of what is logged or stored as JSON.
+func (OpenID) MarshalText() ([]byte, error) { return []byte(mask), nil }
+
 // Format hides the value under every verb.
 func (UnionID) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, mask) }
 
 // LogValue hides the value.
 func (UnionID) LogValue() slog.Value { return slog.StringValue(mask) }
+
+// MarshalText hides the value inside of what is logged or stored as JSON.
+func (UnionID) MarshalText() ([]byte, error) { return []byte(mask), nil }
 
 // Config is the mini-program's account.
 type Config struct {
@@ -83,6 +78,8 @@ type Config struct {
 	// HTTP makes the calls; nil means a client with a limit of five seconds.
 	// Redirects are never followed: the address holds the secret.
 	HTTP *http.Client
+	// Now is the clock by which access tokens age; nil = time.Now.
+	Now func() time.Time
 }
 
 // Login exchanges login codes. It is safe for concurrent use.
@@ -213,6 +210,11 @@ func refusal(code int, message string) error {
 	default:
 		err = ErrUnexpected
 	}
+	return withRequest(err, code, message)
+}
+
+// withRequest adds what WeChat's support asks for.
+func withRequest(err error, code int, message string) error {
 	if id := requestID.FindStringSubmatch(message); id != nil {
 		return fmt.Errorf("%w (errcode %d, request %s)", err, code, id[1])
 	}
