@@ -58,6 +58,12 @@ type Config struct {
 	Watcher Watcher         // nil: who waits hears of a move at the next re-read
 	Battery order.LastKnown // nil: no battery is shown
 	Live    Live            // nil: no display is shown
+	// Pay opens notifications and signs payments; nil: riders cannot pay with WeChat.
+	Pay WeChatPay
+	// Noticed is called after a notification was kept; it must not block.
+	Noticed func()
+	// Verification holds the files that WeChat looks for under the domain, by name.
+	Verification map[string][]byte
 	// StopKey signs the question that stands before a venue's stop; at least 16
 	// bytes, the same on every replica.
 	StopKey []byte

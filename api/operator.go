@@ -23,6 +23,7 @@ func (a *API) operatorRoutes(h huma.API) {
 	a.taxRoutes(h)
 	a.operatorOrderRoutes(h)
 	a.moneyRoutes(h)
+	a.operatorPaymentRoutes(h)
 	a.riderRowRoutes(h)
 	a.itemRoutes(h)
 	a.staffRoutes(h)

@@ -23,8 +23,9 @@ type Order struct {
 	Device     string       `json:"device"`
 	Outlet     int          `json:"outlet"`
 	Venue      string       `json:"venue"`
-	PayWith    string       `json:"pay_with" enum:"wallet,service"`
-	Hold       int64        `json:"hold_fen" doc:"Held of the balance while the order is live; fuel never costs more"`
+	PayWith    string       `json:"pay_with" enum:"wallet,prepay,pay_score,service"`
+	Payments   []Payment    `json:"payments,omitempty" doc:"With WeChat, oldest first; absent in lists"`
+	Hold       int64        `json:"hold_fen" doc:"Held while the order is live, to be paid or confirmed while it is pending; fuel never costs more"`
 	Preset     *Preset      `json:"preset,omitempty"`
 	Live       *LiveFigures `json:"live,omitempty" doc:"What the display shows now; not yet proven"`
 	Fuel       *Fuel        `json:"fuel,omitempty" doc:"What flowed, by the pump's signed word"`
@@ -76,7 +77,7 @@ type Step struct {
 
 // Next is what happens by itself, or what is waited for.
 type Next struct {
-	What  string     `json:"what" enum:"wait_for_payment,wait_for_device,wait_for_cancellation,void_unless_device_answers,ride_until_closed,fuel_until_hung_up,use_until_ended,staff_decide,nothing"`
+	What  string     `json:"what" enum:"wait_for_payment,wait_for_confirmation,wait_for_device,wait_for_cancellation,void_unless_device_answers,ride_until_closed,fuel_until_hung_up,use_until_ended,staff_decide,nothing"`
 	DueAt *time.Time `json:"due_at,omitempty" doc:"When it happens unless the device speaks before"`
 }
 
@@ -112,6 +113,12 @@ func nextOf(o order.Order) Next {
 	switch o.State {
 	case order.Pending:
 		n.What = "wait_for_payment"
+		switch {
+		case o.DueAt.IsZero(): // WeChat has yet to say that nobody paid
+			n.What = "wait_for_cancellation"
+		case o.PayWith == order.PayScore:
+			n.What = "wait_for_confirmation"
+		}
 	case order.Starting:
 		n.What = "wait_for_device"
 		if o.Cancelling {
@@ -148,8 +155,11 @@ func byForStaff(by string) string { return by }
 func newOrderAnswer(by string) func(order.Order) (int, []byte, error) {
 	return func(o order.Order) (int, []byte, error) {
 		o.Version++
-		body, err := json.Marshal(orderOf(o, []order.Move{{Order: o.ID, To: o.State, Input: order.Authorised,
-			At: o.CreatedAt, By: by}}, byForRiders))
+		first := order.Move{Order: o.ID, To: o.State, Input: order.Authorised, At: o.CreatedAt, By: by}
+		if o.State == order.Pending {
+			first.Input = order.Ordered
+		}
+		body, err := json.Marshal(orderOf(o, []order.Move{first}, byForRiders))
 		return http.StatusCreated, body, err
 	}
 }
@@ -175,7 +185,7 @@ func (a *API) orderRoutes(h huma.API) {
 // PlaceBody is an order's request.
 type PlaceBody struct {
 	Ticket  string  `json:"ticket" minLength:"1" maxLength:"512"`
-	PayWith string  `json:"pay_with" maxLength:"32" doc:"wallet"`
+	PayWith string  `json:"pay_with" maxLength:"32" doc:"wallet, prepay (pay with WeChat before; the rest comes back by itself) or pay_score (confirm in WeChat, pay after)"`
 	Preset  *Preset `json:"preset,omitempty" doc:"Of fuel; absent for locks"`
 }
 
@@ -234,6 +244,9 @@ func (a *API) shown(ctx context.Context, o order.Order) (*orderAnswer, error) {
 	}
 	v := orderOf(o, moves, byForRiders)
 	v.Live = a.liveOf(o)
+	if err := a.addPayments(ctx, o, &v); err != nil {
+		return nil, err
+	}
 	return &orderAnswer{Status: http.StatusOK, ETag: tagOf(o, v.Live), CacheControl: "private, no-cache", Body: &v}, nil
 }
 
@@ -305,21 +318,36 @@ func newer(a, b order.Order) order.Order {
 }
 
 func (a *API) endOrder(ctx context.Context, in *orderPath) (*orderAnswer, error) {
-	return a.act(ctx, in.ID, order.End)
+	return a.act(ctx, in.ID, order.Act{Input: order.End})
 }
 
-func (a *API) cancelOrder(ctx context.Context, in *orderPath) (*orderAnswer, error) {
-	return a.act(ctx, in.ID, order.Cancel)
+// CancelBody says how to go on, where that is wanted.
+type CancelBody struct {
+	Instead string `json:"instead,omitempty" enum:"prepay" doc:"Pay before, in the same order: for a rider who could not confirm in Pay Score"`
+}
+
+type cancelOrderInput struct {
+	orderPath
+	Body *CancelBody
+}
+
+func (a *API) cancelOrder(ctx context.Context, in *cancelOrderInput) (*orderAnswer, error) {
+	instead := ""
+	if in.Body != nil {
+		instead = in.Body.Instead
+	}
+	return a.act(ctx, in.ID, order.Act{Input: order.Cancel, Instead: order.PayWith(instead)})
 }
 
 // act does what the rider asks and shows what became of the order. It is read
 // again, since the use case returns the row before its version was raised.
-func (a *API) act(ctx context.Context, id string, input order.ActInput) (*orderAnswer, error) {
+func (a *API) act(ctx context.Context, id string, act order.Act) (*orderAnswer, error) {
 	rider := riderOf(ctx).rider
 	if rider == "" {
 		return nil, errors.New("a rider's act without a rider") // an empty one would mean staff
 	}
-	if _, err := a.Orders.Act(ctx, order.Act{Order: id, Input: input, Rider: rider}); err != nil {
+	act.Order, act.Rider = id, rider
+	if _, err := a.Orders.Act(ctx, act); err != nil {
 		return nil, err
 	}
 	o, err := a.mine(ctx, rider, id)

@@ -47,6 +47,7 @@ var (
 	errVenueUnknown    = errors.New("there is no such venue")
 	errRiderUnknown    = errors.New("there is no such rider")
 	errItemUnknown     = errors.New("there is no such open item")
+	errPaymentUnknown  = errors.New("there is no such payment")
 	errAPIKeyUnknown   = errors.New("there is no such API key")
 	errConfirm         = errors.New("ask for the stop again and confirm within 30 seconds")
 	errInternal        = errors.New("something went wrong on our side; it is in our log")
@@ -70,6 +71,8 @@ var problems = []problemRow{
 	{Status: 400, Code: "cursor_invalid", Title: "Cursor is invalid", Errs: []error{errCursor}},
 	{Status: 400, Code: "idempotency_key_missing", Title: "Idempotency-Key is missing", Errs: []error{errKeyMissing}},
 	{Status: 401, Code: "unauthenticated", Title: "Not logged in", Errs: []error{errUnauthenticated}},
+	{Status: 401, Code: "notice_forged", Title: "Not WeChat's word", Errs: []error{ErrNoticeForged}},
+	{Status: 400, Code: "notice_strange", Title: "Notification cannot be understood", Errs: []error{ErrNoticeStrange}},
 	{Status: 401, Code: "login_code_invalid", Title: "Login code is invalid", Errs: []error{ErrLoginCode}},
 	{Status: 403, Code: "login_refused", Title: "Login was refused", Errs: []error{ErrLoginRefused}},
 	{Status: 503, Code: "login_unavailable", Title: "Login is unavailable", Errs: []error{ErrLoginBusy}, Retry: 3 * time.Second},
@@ -115,6 +118,7 @@ var problems = []problemRow{
 	{Status: 409, Code: "no_tariff", Title: "No tariff is in force", Errs: []error{order.ErrNoTariff}},
 
 	{Status: 402, Code: "balance_too_low", Title: "Balance is too low", Errs: []error{order.ErrNoMoney, billing.ErrNoMoney}},
+	{Status: 409, Code: "balance_cap", Title: "Wallet would hold too much", Errs: []error{order.ErrBalanceCap}},
 	{Status: 402, Code: "debt_unpaid", Title: "A debt is unpaid", Errs: []error{order.ErrDebt}},
 	{Status: 403, Code: "rider_blocked", Title: "Rider is blocked", Errs: []error{order.ErrRiderBlocked}},
 	{Status: 409, Code: "too_many_live_orders", Title: "A live order exists", Errs: []error{order.ErrTooManyLive}},
@@ -125,7 +129,7 @@ var problems = []problemRow{
 
 	{Status: 422, Code: "reason_missing", Title: "Reason is missing", Errs: []error{order.ErrReason}},
 	{Status: 422, Code: "refund_too_large", Title: "Refund is too large", Errs: []error{order.ErrOverRefund, billing.ErrOverRefund}},
-	{Status: 422, Code: "amount_invalid", Title: "Amount is invalid", Errs: []error{billing.ErrBadAmount}},
+	{Status: 422, Code: "amount_invalid", Title: "Amount is invalid", Errs: []error{billing.ErrBadAmount, order.ErrTopUp}},
 	{Status: 422, Code: "tariff_invalid", Title: "Tariff is invalid", Errs: []error{billing.ErrBadTariff}, Tell: true},
 	{Status: 422, Code: "value_invalid", Title: "Value is invalid",
 		Errs: []error{order.ErrInvalid, device.ErrBadID, qr.ErrScale, qr.ErrLabel, qr.ErrUnencodable}, Tell: true},
@@ -136,6 +140,7 @@ var problems = []problemRow{
 	{Status: 404, Code: "device_unknown", Title: "Device is unknown", Errs: []error{errDeviceUnknown}},
 	{Status: 404, Code: "venue_unknown", Title: "Venue is unknown", Errs: []error{errVenueUnknown}},
 	{Status: 404, Code: "rider_unknown", Title: "Rider is unknown", Errs: []error{errRiderUnknown}},
+	{Status: 404, Code: "payment_unknown", Title: "Payment is unknown", Errs: []error{errPaymentUnknown}},
 	{Status: 404, Code: "open_item_unknown", Title: "Open item is unknown", Errs: []error{errItemUnknown}},
 	{Status: 404, Code: "close_unknown", Title: "Close is unknown", Errs: []error{errCloseUnknown}},
 	{Status: 404, Code: "api_key_unknown", Title: "API key is unknown", Errs: []error{errAPIKeyUnknown}},

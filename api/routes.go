@@ -27,13 +27,14 @@ func (a *API) routes() http.Handler {
 	public.Handle("/v1/", a.named(riders))
 	public.Handle("/v1/operator/", a.named(operators))
 	public.HandleFunc("GET /{$}", a.homePage)
+	public.HandleFunc("POST /v1/wechat/notify", a.notify)
 	public.HandleFunc("GET /d/{code}", a.codePage)
 	public.HandleFunc("GET /first-run", a.firstRunPage)
 	public.HandleFunc("POST /first-run", a.firstRunForm)
 	public.HandleFunc("GET /openapi.json", a.openAPI)
 	public.HandleFunc("GET /livez", a.livez)
 	public.HandleFunc("GET /readyz", a.readyz)
-	return a.guarded(a.named(public))
+	return a.guarded(a.verification(a.named(public)))
 }
 
 // named answers what a mux does not know with problems instead of its own text.

@@ -28,6 +28,18 @@ type Store interface {
 	Keys
 	Items
 	Audits
+	Payments
+}
+
+// Payments are money on its way through WeChat; order.Service moves them.
+type Payments interface {
+	Payments(ctx context.Context, p order.PaymentPage) ([]order.Payment, error)
+	Payment(ctx context.Context, id string) (order.Payment, error)
+	// AddNotice keeps a verified notification; one that is there already stays as it is.
+	AddNotice(ctx context.Context, said billing.Said, event string) error
+	// Debts lists what is unpaid, oldest first; an empty rider means everybody's.
+	Debts(ctx context.Context, rider string, limit int) ([]order.DebtRow, error)
+	BillDays(ctx context.Context, limit int) ([]order.BillDay, error)
 }
 
 // Tokens are riders' logins, known by the SHA-256 of their text.

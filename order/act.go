@@ -17,6 +17,9 @@ type Act struct {
 	Staff *Audit // who and why; nil = rider or time
 	// Amount is what Decide sets the bill to: 0 to what the order holds.
 	Amount billing.Fen
+	// Instead is another way to pay for a pending order that Cancel calls off: PayBefore
+	// in place of PayScore. "" = none.
+	Instead PayWith
 }
 
 // ActInput names what is done.
@@ -60,7 +63,11 @@ func (a Act) Decide(s Snapshot, env Env) (Changes, Acted, error) {
 	var err error
 	switch a.Input {
 	case Cancel:
-		err = t.cancel(o)
+		if a.Instead != "" {
+			err = t.switchWay(o, a.Instead)
+		} else {
+			err = t.cancel(o)
+		}
 	case End:
 		err = t.endByRider(o)
 	case ForceEnd:
@@ -150,6 +157,26 @@ func (t *turn) cancel(o *Order) error {
 	_, err := t.command(device.Stop, o.Outlet, o.ID)
 	return err
 }
+
+// switchWay calls off a score order that its rider could not confirm, in favour of
+// paying before: once WeChat has said that it is called off, the same order asks for
+// money in advance. Asking twice changes nothing.
+func (t *turn) switchWay(o *Order, to PayWith) error {
+	p := t.payment(o.Payment)
+	switch {
+	case to != PayBefore || !t.env.Config.WeChatPay:
+		return ErrPayWith
+	case o.PayWith == PayBefore && o.State == Pending:
+		return nil
+	case o.State != Pending || o.PayWith != PayScore || o.Cancelling || p == nil:
+		return fmt.Errorf("pay otherwise for order %s in state %s: %w", o.ID, o.State, ErrWrongState)
+	}
+	t.unpay(o, payInstead)
+	return nil
+}
+
+// payInstead is the reason of a payment that was withdrawn in favour of another.
+const payInstead = "pay_before_instead"
 
 // unpay takes back the payment that a pending order waits for. Only WeChat's answer
 // voids the order: it may have been paid by then.

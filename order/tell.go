@@ -242,6 +242,9 @@ func (t *turn) tellScore(p *Payment, said billing.Said) error {
 		}
 	case PaymentClosed:
 		if said.Stands != billing.StandsRefused {
+			if p.Reason == payInstead {
+				return t.fallBack(p)
+			}
 			return t.unpaid(p, false)
 		}
 		p.Reason = said.Why

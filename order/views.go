@@ -33,6 +33,17 @@ type PaymentPage struct {
 	Limit int // 1..500
 }
 
+// DebtRow is what a rider has not paid of one order.
+type DebtRow struct {
+	Rider  string
+	Order  string
+	Amount billing.Fen
+	Since  time.Time
+	Score  bool      // WeChat is collecting it; else the next top-up pays it
+	NextAt time.Time // of Score: when WeChat is asked again
+	Blocks bool
+}
+
 // Purse is a rider's money.
 type Purse struct {
 	Balance   billing.Fen

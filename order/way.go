@@ -107,10 +107,30 @@ func (prepay) voided(t *turn, o *Order, reason string) error {
 }
 
 func (prepay) giveBack(t *turn, o *Order, amount billing.Fen, key string) error {
-	if err := t.refundTo(billing.Prepaid(o.ID), o, amount, key); err != nil {
+	if err := t.refundToPayer(o, amount, key); err != nil {
 		return err
 	}
 	return t.sendRestBack(o, "refund")
+}
+
+// refundToPayer posts a refund to where the order's own payments can carry it back.
+// What its rider paid otherwise, a debt out of the wallet, goes to the wallet.
+func (t *turn) refundToPayer(o *Order, amount billing.Fen, key string) error {
+	room := -t.book.Account(billing.Prepaid(o.ID)).Available() // that is on its way already
+	for _, p := range t.paymentsOf(o.ID) {
+		switch {
+		case p.Road == billing.Refund:
+		case p.State == PaymentCompleting, p.State == PaymentCollecting:
+			room += max(p.Amount, p.Moved) - p.Back
+		default:
+			room += p.Moved - p.Back
+		}
+	}
+	part := min(amount, max(room, 0))
+	if err := t.refundTo(billing.Prepaid(o.ID), o, part, key); err != nil {
+		return err
+	}
+	return t.refundTo(billing.Wallet(o.Rider), o, amount-part, key)
 }
 
 // sendRestBack returns what an order's own account has to spare to the payments that
@@ -209,7 +229,7 @@ func (score) giveBack(t *turn, o *Order, amount billing.Fen, key string) error {
 	if amount == lower {
 		return nil
 	}
-	if err := t.refundTo(billing.Prepaid(o.ID), o, amount-lower, key); err != nil {
+	if err := t.refundToPayer(o, amount-lower, key); err != nil {
 		return err
 	}
 	if !p.State.Done() { // collected first: then it goes back

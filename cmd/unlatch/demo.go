@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -21,10 +20,8 @@ import (
 
 	"github.com/unlatch/unlatch/api"
 	"github.com/unlatch/unlatch/billing"
-	"github.com/unlatch/unlatch/billing/wechat"
 	"github.com/unlatch/unlatch/device"
 	sim "github.com/unlatch/unlatch/firmware-sim"
-	"github.com/unlatch/unlatch/internal/fakewechat"
 	"github.com/unlatch/unlatch/order"
 	"github.com/unlatch/unlatch/qr"
 	"github.com/unlatch/unlatch/store"
@@ -58,12 +55,10 @@ func (demoCmd) Help() string {
 given; with it a second start goes on where the first stopped. Every address may have port 0.`
 }
 
-// demoApp is the mini-program of the WeChat double.
-const (
-	demoAppID  = "wxdemo0000000000"
-	demoSecret = "demo-secret-of-the-double"
-	demoVenue  = "campus"
-)
+const demoVenue = "campus"
+
+// demoBalanceCap leaves room for a top-up above the 100 yuan that each rider has.
+const demoBalanceCap = 300_00
 
 // demoLimits leave room for scripts that play many riders from one address.
 var demoLimits = api.Limits{Rider: api.Limit{PerSecond: 200, Burst: 1000}, Code: api.Limit{PerSecond: 100, Burst: 500},
@@ -139,28 +134,23 @@ func (d *demo) play(ctx context.Context, db opened, out io.Writer) error {
 	}
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return db.watch(ctx) })
-	fake, err := fakewechat.New(fakewechat.Config{AppID: demoAppID, Secret: demoSecret, Riders: slices.Concat(d.bots(), d.drivers(), d.Riders),
-		Now: time.Now, Rand: rand.Reader})
+	double, err := newDouble(ctx, group, d.WeChat, slices.Concat(d.bots(), d.drivers(), d.Riders), nil)
 	if err != nil {
-		return err
-	}
-	if d.ready.WeChat, err = listen(ctx, group, d.WeChat, fake.Handler()); err != nil {
 		return fmt.Errorf("--wechat: %w", err)
 	}
-	login, err := wechat.New(wechat.Config{AppID: demoAppID, Secret: demoSecret, BaseURL: d.ready.WeChat})
-	if err != nil {
-		return err
-	}
+	d.ready.WeChat = double.url
 	address, domain, err := d.addresses()
 	if err != nil {
 		return err
 	}
-	d.node, err = startNode(ctx, nodeConfig{DatabaseURL: db.url, Keys: k, StoreDir: d.dir, HTTP: address, MQTT: d.MQTT, NATS: d.NATS,
-		Domain: domain, CodeScheme: "http", Operator: "Demo Campus", Login: weChatLogin{login}, Log: d.log,
-		Limits: demoLimits, Orders: order.Config{StartDeadline: d.StartDeadline, Patience: d.Patience, MaxRide: d.MaxRide}})
-	if err != nil {
+	c := nodeConfig{DatabaseURL: db.url, Keys: k, StoreDir: d.dir, HTTP: address, MQTT: d.MQTT, NATS: d.NATS,
+		Domain: domain, CodeScheme: "http", Operator: "Demo Campus", Log: d.log, Limits: demoLimits,
+		Orders: order.Config{StartDeadline: d.StartDeadline, Patience: d.Patience, MaxRide: d.MaxRide, BalanceCap: demoBalanceCap}}
+	double.fill(&c)
+	if d.node, err = startNode(ctx, c); err != nil {
 		return err
 	}
+	double.notifies(d.node.url())
 	defer func() { // on any way out nothing may still write into the folder
 		cancel()
 		_ = group.Wait()

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"crypto/rand"
 	"fmt"
 	"io"
 	"log/slog"
@@ -18,7 +17,6 @@ import (
 
 	"github.com/unlatch/unlatch/api"
 	"github.com/unlatch/unlatch/billing"
-	"github.com/unlatch/unlatch/billing/wechat"
 	"github.com/unlatch/unlatch/device"
 	sim "github.com/unlatch/unlatch/firmware-sim"
 	"github.com/unlatch/unlatch/internal/fakewechat"
@@ -39,6 +37,7 @@ type venue struct {
 	fleet  *sim.Fleet
 	stage  string // address of stage directions
 	wechat string
+	double *double
 	codes  map[string]string // device -> scan URL
 	ctx    context.Context
 	log    *slog.Logger
@@ -51,6 +50,9 @@ type venueConfig struct {
 	Pumps    []string // at the station, two sides each
 	Riders   []string
 	Orders   order.Config
+	WeChat   func(*fakewechat.Config) // bends the double; nil = as it is
+
+	Verification map[string][]byte // files by which WeChat checks the domain
 }
 
 // newVenue starts everything and ends it with the test.
@@ -76,27 +78,22 @@ func newVenue(t testing.TB, c venueConfig) *venue {
 	if v.keys, _, err = loadKeys("", "", t.TempDir()); err != nil {
 		t.Fatal(err)
 	}
-	fake, err := fakewechat.New(fakewechat.Config{AppID: demoAppID, Secret: demoSecret, Riders: c.Riders, Now: time.Now, Rand: rand.Reader})
-	if err != nil {
+	if v.double, err = newDouble(ctx, group, "127.0.0.1:0", c.Riders, c.WeChat); err != nil {
 		t.Fatal(err)
 	}
-	double := httptest.NewServer(fake.Handler())
-	t.Cleanup(double.Close)
-	v.wechat = double.URL
-	login, err := wechat.New(wechat.Config{AppID: demoAppID, Secret: demoSecret, BaseURL: double.URL})
-	if err != nil {
-		t.Fatal(err)
-	}
+	v.wechat = v.double.url
 	for i := range max(1, c.Replicas) {
 		nc := nodeConfig{DatabaseURL: v.url, Keys: v.keys, StoreDir: t.TempDir(), HTTP: "127.0.0.1:0", MQTT: "127.0.0.1:0", Metrics: "127.0.0.1:0",
-			NATS: "127.0.0.1:0", Domain: "q.test", Login: weChatLogin{login}, Orders: c.Orders, Log: v.log,
+			NATS: "127.0.0.1:0", Domain: "q.test", Orders: c.Orders, Log: v.log, Verification: c.Verification,
 			Limits: unlimited}
+		v.double.fill(&nc)
 		if i > 0 {
 			nc.NATSURL, nc.MQTTURL = v.nodes[0].NATSAddr, "mqtt+nats://"+v.nodes[0].MQTTAddr
 			nc.NATS = ""
 		}
 		v.restart(ctx, t, nc)
 	}
+	v.double.notifies(v.nodes[0].url())
 	v.seed(c.Bikes, c.Pumps, group)
 	return v
 }

@@ -33,6 +33,7 @@ type cli struct {
 	Sim     simCmd           `cmd:"" help:"Run simulated locks and pumps from provisioning files against any broker."`
 	Migrate migrateCmd       `cmd:"" help:"Bring the database's schema to this version."`
 	Audit   auditCmd         `cmd:"" help:"Check the promises about money and movement on a live database, read-only."`
+	Doctor  doctorCmd        `cmd:"" help:"Say what is wrong with an installation, and how to mend it."`
 	Prove   proveCmd         `cmd:"" help:"Run schedules of bad luck through the real decision code and the simulated firmware."`
 	Bench   benchCmd         `cmd:"" help:"Measure floors and product in one run and print their ratios."`
 	OpenAPI openapiCmd       `cmd:"" name:"openapi" help:"Print the HTTP API's OpenAPI 3.1 document."`

@@ -19,6 +19,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/unlatch/unlatch/api"
+	"github.com/unlatch/unlatch/billing/wechat"
 	"github.com/unlatch/unlatch/bus"
 	"github.com/unlatch/unlatch/device"
 	"github.com/unlatch/unlatch/gateway"
@@ -30,46 +31,51 @@ import (
 // nodeConfig is one replica of unlatch: where its parts are and what it listens
 // on. Addresses may have port 0.
 type nodeConfig struct {
-	DatabaseURL string
-	Keys        keys
-	StoreDir    string // of the embedded NATS server
-	HTTP        string
-	Metrics     string // "" = none
-	MQTT        string // of the embedded broker
-	NATS        string // opened for other replicas; "" = none
-	NATSURL     string // an outside NATS; "" = embedded
-	MQTTURL     string // an outside broker; "" = embedded
-	PublicMQTT  string // what provisioning files name; "" = where the broker listens
-	TLS         *tls.Config
-	Domain      string // host in printed codes; "" = the HTTP address
-	CodeScheme  string // of the addresses in codes: https, but for demo and tests
-	Operator    string
-	TrustProxy  bool
-	Login       api.Login
-	Orders      order.Config
-	Codes       qr.Rotation // validity and length of the codes on screens
-	Limits      api.Limits
-	Log         *slog.Logger
+	DatabaseURL  string
+	Keys         keys
+	StoreDir     string // of the embedded NATS server
+	HTTP         string
+	Metrics      string // "" = none
+	MQTT         string // of the embedded broker
+	NATS         string // opened for other replicas; "" = none
+	NATSURL      string // an outside NATS; "" = embedded
+	MQTTURL      string // an outside broker; "" = embedded
+	PublicMQTT   string // what provisioning files name; "" = where the broker listens
+	TLS          *tls.Config
+	Domain       string // host in printed codes; "" = the HTTP address
+	CodeScheme   string // of the addresses in codes: https, but for demo and tests
+	Operator     string
+	TrustProxy   bool
+	Login        api.Login
+	Cashier      *wechat.Cashier   // nil: riders cannot pay with WeChat
+	Teller       order.Teller      // nil: riders are told nothing
+	Verification map[string][]byte // files by which WeChat checks the domain, by name
+	Orders       order.Config
+	Codes        qr.Rotation // validity and length of the codes on screens
+	Limits       api.Limits
+	Log          *slog.Logger
 }
 
 // node is a running replica.
 type node struct {
-	c        nodeConfig
-	group    *errgroup.Group
-	stop     context.CancelFunc
-	beside   func(func(context.Context) error) // runs something with the node's parts; it ends with them
-	db       *store.DB
-	orders   *order.Service
-	api      *api.API
-	minter   *qr.Minter
-	logins   *gateway.Logins
-	server   *bus.Server // nil with an outside NATS
-	link     *gateway.Link
-	ingest   *gateway.Ingest
-	seen     *gateway.LastSeen
-	dispatch *gateway.Dispatcher
-	release  func()                // of the claim on the embedded broker
-	trouble  atomic.Pointer[error] // why devices cannot log in to it now; nil: they can
+	c          nodeConfig
+	group      *errgroup.Group
+	stop       context.CancelFunc
+	beside     func(func(context.Context) error) // runs something with the node's parts; it ends with them
+	db         *store.DB
+	orders     *order.Service
+	collector  *order.Collector // nil without a cashier
+	reconciler *order.Reconciler
+	api        *api.API
+	minter     *qr.Minter
+	logins     *gateway.Logins
+	server     *bus.Server // nil with an outside NATS
+	link       *gateway.Link
+	ingest     *gateway.Ingest
+	seen       *gateway.LastSeen
+	dispatch   *gateway.Dispatcher
+	release    func()                // of the claim on the embedded broker
+	trouble    atomic.Pointer[error] // why devices cannot log in to it now; nil: they can
 
 	HTTPAddr, MetricsAddr, MQTTAddr, NATSAddr string
 }
@@ -286,13 +292,19 @@ func (n *node) startOrders(ctx context.Context, conn *bus.Conn) error {
 	n.orders, err = order.New(order.ServiceConfig{Store: n.db, Catalog: n.db, Due: n.db, Dispatcher: n.dispatch, LastKnown: seen,
 		Stops: n.db, Displays: displays{c.Keys.derive("display"), c.Codes}, Tickets: order.Tickets{Secret: c.Keys.derive("ticket")}, Log: c.Log,
 		Env: order.Env{Rand: rand.Reader, Sealer: sealer, Config: c.Orders},
-		Committed: func(order.Changes) {
+		Committed: func(c order.Changes) {
 			select {
 			case kick <- struct{}{}:
 			default:
 			}
+			if len(c.Payments) > 0 {
+				n.noticed()
+			}
 		}})
 	if err != nil {
+		return err
+	}
+	if err := n.startPayments(); err != nil {
 		return err
 	}
 	n.ingest, err = gateway.NewIngest(gateway.IngestConfig{Hearer: n.orders, Keys: deviceKeys{n.db}, Publisher: n.link,
@@ -314,6 +326,34 @@ func (n *node) startOrders(ctx context.Context, conn *bus.Conn) error {
 		return n.startUplinks(ctx)
 	}
 	return nil
+}
+
+// startPayments runs what deals with WeChat Pay, on every replica.
+func (n *node) startPayments() error {
+	c := n.c
+	if c.Teller != nil && c.Orders.Messages {
+		herald := &order.Herald{Teller: c.Teller, Letters: n.db, Log: c.Log}
+		n.beside(herald.Run)
+	}
+	if c.Cashier == nil {
+		return nil
+	}
+	collector, err := order.NewCollector(order.CollectorConfig{Service: n.orders, Cashier: c.Cashier, Purses: n.db, Log: c.Log})
+	if err != nil {
+		return err
+	}
+	n.collector = collector
+	n.beside(collector.Run)
+	n.reconciler = &order.Reconciler{Bills: bills{c.Cashier}, Book: n.db, Env: n.orders.Env, Log: c.Log}
+	n.beside(n.reconciler.Run)
+	return nil
+}
+
+// noticed wakes the collector: something is due, or a notification came.
+func (n *node) noticed() {
+	if n.collector != nil {
+		n.collector.Wake()
+	}
 }
 
 // brokerIsNATS tells whether an outside broker is the MQTT listener of the
@@ -439,8 +479,13 @@ func (n *node) startHTTP(ctx context.Context, conn *bus.Conn) error {
 	if n.minter, err = qr.NewMinter(qr.MinterConfig{Secret: c.Keys.derive("code")}); err != nil {
 		return err
 	}
-	n.api, err = api.New(api.Config{Orders: n.orders, Store: n.db, Login: c.Login, Minter: n.minter, Domain: c.Domain, Scheme: c.CodeScheme,
+	var pay api.WeChatPay
+	if c.Cashier != nil {
+		pay = notices{c.Cashier}
+	}
+	n.api, err = api.New(api.Config{Pay: pay, Orders: n.orders, Store: n.db, Login: c.Login, Minter: n.minter, Domain: c.Domain, Scheme: c.CodeScheme,
 		Watcher: watcher{conn}, Battery: n.seen, Live: n.seen,
+		Noticed: n.noticed, Verification: c.Verification,
 		StopKey: c.Keys.derive("stop"), Provision: n.provision, DisplayName: c.Operator, Limits: c.Limits,
 		TrustProxy: c.TrustProxy, Log: c.Log,
 		Ready: map[string]func(context.Context) error{

@@ -44,8 +44,7 @@ type serveCmd struct {
 	CodeLength   int           `default:"8" env:"UNLATCH_CODE_LENGTH" help:"Characters of that code, 6 to 32."`
 	PrintedCap   int64         `default:"50000" env:"UNLATCH_PRINTED_CAP" help:"Fen that a rider may spend per day on printed codes; -1 for no limit. Codes on a screen have none."`
 
-	WeChatAppID  string `name:"wechat-app-id" env:"UNLATCH_WECHAT_APP_ID" help:"The mini-program's app id."`
-	WeChatSecret string `name:"wechat-secret" env:"UNLATCH_WECHAT_SECRET" help:"The mini-program's secret."`
+	WeChat weChatFlags `embed:""`
 
 	SigningKey string `env:"UNLATCH_SIGNING_KEY" help:"The signing key in base64, in place of the key file."`
 	Secret     string `env:"UNLATCH_SECRET" help:"The installation's secret in base64, in place of the key file."`
@@ -85,6 +84,9 @@ func (s serveCmd) serve(ctx context.Context, c nodeConfig, db opened, out io.Wri
 	if n.NATSAddr != "" {
 		fmt.Fprintf(out, "Other replicas may use the NATS port with user unlatch-bus; its password is derived from the key file.\n")
 	}
+	if c.Cashier == nil {
+		fmt.Fprintf(out, "Riders cannot pay with WeChat: no --wechat-mch-id. What is missing: unlatch doctor wechat\n")
+	}
 	if link != "" {
 		fmt.Fprintf(out, "Nobody works here yet. Open this link once, within an hour, to make the first member of staff:\n  %s\n", link)
 	}
@@ -105,7 +107,7 @@ func (s serveCmd) prepare(ctx context.Context, log *slog.Logger) (nodeConfig, op
 		return fail(errors.New("the embedded broker keeps its state in a folder: give --data DIR"))
 	case s.Domain == "":
 		return fail(errors.New("give --domain, the host name that printed codes carry; it can never change for codes in the field"))
-	case s.WeChatAppID == "" || s.WeChatSecret == "":
+	case s.WeChat.AppID == "" || s.WeChat.Secret == "":
 		return fail(errors.New("give --wechat-app-id and --wechat-secret from the mini-program's console; to try without WeChat run: unlatch demo"))
 	case s.PrintedCap == 0 || s.PrintedCap < -1:
 		return fail(errors.New("--printed-cap is an amount in fen above zero, or -1 for no limit"))
@@ -131,11 +133,9 @@ func (s serveCmd) prepare(ctx context.Context, log *slog.Logger) (nodeConfig, op
 	if err := checkDomain(s.Domain); err != nil {
 		return fail(err)
 	}
-	login, err := wechat.New(wechat.Config{AppID: s.WeChatAppID, Secret: s.WeChatSecret})
-	if err != nil {
+	if err := s.WeChat.fill(&c); err != nil {
 		return fail(err)
 	}
-	c.Login = weChatLogin{login}
 	db, err := s.open(ctx, log, false)
 	if err != nil {
 		return fail(err)

@@ -24,6 +24,8 @@ type Subject interface {
 	order.Store
 	order.Due
 	order.StopLog
+	order.Purses
+	AddNotice(context.Context, billing.Said, string) error
 	Outgoing(context.Context, int) ([]device.Command, error)
 }
 
@@ -124,6 +126,8 @@ func StoreConformance(t *testing.T, open Seeded) {
 	t.Run("due commands are claimed once", func(t *testing.T) { outgoing(t, open(t)) })
 	t.Run("a sale of fuel is read back as it was written", func(t *testing.T) { wholeSale(t, open(t)) })
 	t.Run("a stop of a venue reaches every device", func(t *testing.T) { venueStop(t, open(t)) })
+	t.Run("a payment is read back as it was written, and claimed once", func(t *testing.T) { payments(t, open(t)) })
+	t.Run("a notification is kept once and dealt with once", func(t *testing.T) { notices(t, open(t)) })
 	t.Run("nothing unknown is an error", func(t *testing.T) { unknown(t, open(t)) })
 }
 

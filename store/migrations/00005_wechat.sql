@@ -89,6 +89,21 @@ CREATE TABLE bill_days (
   at          timestamptz NOT NULL
 );
 
+-- What the bills said, line by line; ref is WeChat's own id.
+CREATE TABLE bill_lines (
+  back   boolean NOT NULL, -- a refund
+  ref    text NOT NULL,
+  day    text NOT NULL,
+  number text NOT NULL, -- ours
+  amount bigint NOT NULL,
+  at     timestamptz NOT NULL,
+  PRIMARY KEY (back, ref)
+);
+CREATE INDEX bill_lines_day ON bill_lines (day);
+CREATE INDEX bill_lines_number ON bill_lines (back, number);
+CREATE INDEX payments_number ON payments (replace(id::text, '-', ''));
+
+GRANT SELECT, INSERT, UPDATE ON bill_lines TO unlatch_app;
 GRANT SELECT, INSERT, UPDATE ON payments, notices, bill_days TO unlatch_app;
 GRANT SELECT, INSERT, UPDATE, DELETE ON messages TO unlatch_app;
 
