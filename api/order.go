@@ -327,7 +327,7 @@ type CancelBody struct {
 }
 
 type cancelOrderInput struct {
-	orderPath
+	ID   string `path:"id" pattern:"^[A-Za-z0-9_-]{1,64}$"`
 	Body *CancelBody
 }
 

@@ -266,7 +266,7 @@ func (c *counter) turn() {
 	}
 }
 
-// once is order.Collector.Turn, one thing after the other.
+// once is one round of order.Collector.Run, one thing after the other.
 func (c *counter) once() {
 	c.Helper()
 	notices, err := c.store.Notices(context.Background(), 200)

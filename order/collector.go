@@ -75,11 +75,18 @@ func (c *Collector) Wake() {
 	}
 }
 
+// atOnce is how many payments one replica works on at the same time.
+const atOnce = 32
+
 // Run works until ctx ends: at once when it is woken, and four times a second for what
-// nobody told it of.
+// nobody told it of. A step that waits for WeChat keeps nobody else waiting: no more
+// are claimed than there are hands free.
 func (c *Collector) Run(ctx context.Context) error {
 	tick := time.NewTicker(250 * time.Millisecond)
 	defer tick.Stop()
+	var busy sync.WaitGroup
+	defer busy.Wait()
+	hands := make(chan struct{}, atOnce)
 	for {
 		select {
 		case <-ctx.Done():
@@ -87,17 +94,31 @@ func (c *Collector) Run(ctx context.Context) error {
 		case <-c.kick:
 		case <-tick.C:
 		}
-		if err := c.Turn(ctx); err != nil && ctx.Err() == nil {
+		if err := c.hear(ctx); err != nil && ctx.Err() == nil {
+			c.Log.Error("cannot look for notifications", "err", err)
+		}
+		free := atOnce - len(hands)
+		if free == 0 {
+			continue
+		}
+		due, err := c.Purses.DuePayments(ctx, lease, free)
+		if err != nil && ctx.Err() == nil {
 			c.Log.Error("cannot look for payments", "err", err)
+		}
+		for _, id := range due {
+			hands <- struct{}{}
+			busy.Go(func() {
+				defer func() { <-hands; c.Wake() }()
+				if err := c.Advance(ctx, id); err != nil && ctx.Err() == nil {
+					c.Log.Warn("payment not advanced", "payment", id, "err", err)
+				}
+			})
 		}
 	}
 }
 
-// atOnce is how many payments one replica works on at the same time.
-const atOnce = 16
-
-// Turn deals with every notification and takes every step that is due now, once.
-func (c *Collector) Turn(ctx context.Context) error {
+// hear deals with the notifications that wait.
+func (c *Collector) hear(ctx context.Context) error {
 	notices, err := c.Purses.Notices(ctx, 200)
 	if err != nil {
 		return err
@@ -107,22 +128,6 @@ func (c *Collector) Turn(ctx context.Context) error {
 			c.Log.Error("notification not dealt with", "err", err)
 		}
 	}
-	due, err := c.Purses.DuePayments(ctx, lease, 200)
-	if err != nil {
-		return err
-	}
-	slots := make(chan struct{}, atOnce)
-	var wg sync.WaitGroup
-	for _, id := range due {
-		slots <- struct{}{}
-		wg.Go(func() {
-			defer func() { <-slots }()
-			if err := c.Advance(ctx, id); err != nil && ctx.Err() == nil {
-				c.Log.Warn("payment not advanced", "payment", id, "err", err)
-			}
-		})
-	}
-	wg.Wait()
 	return nil
 }
 

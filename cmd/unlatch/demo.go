@@ -446,6 +446,7 @@ func (d *demo) announce(out io.Writer) error {
 	fmt.Fprintf(w, "  curl -s -X POST $SIM/devices/%s/close; echo                          # push the lock shut\n", bike)
 	fmt.Fprintf(w, "  curl -s $API/v1/orders/$ORDER -H \"Authorization: Bearer $TOKEN\" -H 'Prefer: wait=5' -H 'If-None-Match: \"v2.0\"'; echo   # settled: the receipt\n")
 	d.announceStation(w)
+	fmt.Fprintf(w, "Top up, ride on Pay Score, pay before fuelling: README.md, \"Pay with WeChat\"; WeChat's double listens on $WECHAT.\n")
 	if d.ready.FirstRun != "" {
 		fmt.Fprintf(w, "Staff key, once: %s\n", d.ready.FirstRun)
 	}

@@ -93,7 +93,7 @@ func (v *venue) payable(c client, id string) (paid, payment) {
 // against WeChat's: every transaction, score order and refund, fen by fen.
 func (v *venue) squared() {
 	v.t.Helper()
-	v.until("no payment is left to do", 90*time.Second, func() bool {
+	v.until("no payment is left to do", 3*time.Minute, func() bool {
 		all, err := v.nodes[0].db.Payments(v.ctx, order.PaymentPage{Limit: 500})
 		if err != nil {
 			v.t.Fatal(err)
@@ -226,4 +226,46 @@ func TestPayingWithWeChat(t *testing.T) {
 	v.until("ada was told of her refund", 30*time.Second, func() bool { return len(v.double.fake.Messages()) > 0 })
 	v.judge("bike")
 	v.reconcile(nil, "pump-1")
+}
+
+// TestWhoPayScoreRefusesPaysBefore: WeChat refuses on its own page, and the rider goes
+// on in the same order; the bike moves once, for what was paid.
+func TestWhoPayScoreRefusesPaysBefore(t *testing.T) {
+	v := newVenue(t, venueConfig{Bikes: []string{"bike"}, Riders: []string{"ada"}})
+	ada := v.rider("ada", 0, 0)
+	if err := v.double.fake.ScoreFor("ada", fakewechat.ScoreConduct{RefuseCode: "271300099"}); err != nil {
+		t.Fatal(err)
+	}
+	o, err := v.places(ada, v.codes["bike"], "pay_score", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, p := v.payable(ada, o.ID)
+	if err := v.double.fake.Confirm("ada", p.Package); err == nil {
+		t.Fatal("Pay Score took a rider whom it refuses")
+	}
+	for range 2 {
+		if err := ada.do(v.ctx, http.MethodPost, "/v1/orders/"+o.ID+"/cancel", "", map[string]string{"instead": "prepay"}, nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	v.until("the order asks for money in advance", 30*time.Second, func() bool { return v.paid(ada, o.ID).PayWith == "prepay" })
+	o, p = v.payable(ada, o.ID)
+	if o.State != "pending" || p.Road != "transaction" || len(v.body("bike").Movements) != 0 {
+		t.Errorf("%+v, the bike moved %d times; want pending, a transaction and an unmoved bike", o, len(v.body("bike").Movements))
+	}
+	if err := v.pay("ada", p); err != nil {
+		t.Fatal(err)
+	}
+	v.reaches(ada, o.ID, "active", 30*time.Second)
+	v.direct("bike", "close", nil)
+	v.reaches(ada, o.ID, "settled", 30*time.Second)
+	v.squared()
+	v.judge("bike")
+	for _, s := range []string{"271300099", "risk"} {
+		var raw map[string]any
+		if err := ada.do(v.ctx, http.MethodGet, "/v1/orders/"+o.ID, "", nil, &raw); err != nil || strings.Contains(fmt.Sprint(raw), s) {
+			t.Errorf("the rider reads %q in %v (%v)", s, raw, err)
+		}
+	}
 }

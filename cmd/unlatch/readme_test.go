@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"fmt"
 	"net"
 	"os"
@@ -17,6 +18,8 @@ import (
 	"time"
 
 	"github.com/alecthomas/kong"
+
+	"github.com/unlatch/unlatch/store"
 )
 
 // block is a fenced block of shell in README.md, in order. Its info string says
@@ -49,6 +52,8 @@ var expected = []string{
 	`"state":"active"`, `"state":"settled"`, // the first ride
 	`"reason":"power"`,                                                                               // the unlucky one
 	`"state":"fuelling"`, `"proven":false`, `"state":"active"`, `"state":"settled"`, `"kind":"fuel"`, // the tank
+	`"available_fen":`, `"pay_with":"pay_score"`, `"road":"score"`, // paid with WeChat
+	`"pay_with":"prepay"`, `"road":"refund"`, `"state":"paid"`, `"status":"SUCCESS"`,
 	"500 schedules, 0 violations", // bad luck
 	`"id":"campus"`, `"id":"bike"`, "2 provisioning files are in", "bike-002",
 	`"id":"station"`, `"unit_price":8390`, "1 provisioning files are in", "0 findings",
@@ -100,6 +105,7 @@ func TestReadmeTellsTheTruth(t *testing.T) {
 				where = root
 			}
 			if strings.Contains(b.text, "serve") {
+				auditDemo(t, ready)
 				stop() // the demo's port is wanted
 			}
 			running = append(running, start(t, where, env, replace.Replace(b.text)))
@@ -124,6 +130,31 @@ func TestReadmeTellsTheTruth(t *testing.T) {
 			t.Fatalf("README's commands did not print %s after what came before; they printed\n%s", want, shell.printed())
 		}
 		rest = rest[at+len(want):]
+	}
+}
+
+// auditDemo checks the promises on the demo's database while it runs.
+func auditDemo(t *testing.T, ready string) {
+	t.Helper()
+	text, err := os.ReadFile(ready)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var r readyFile
+	if err := json.Unmarshal(text, &r); err != nil {
+		t.Fatal(err)
+	}
+	db, err := store.Open(t.Context(), store.Config{URL: r.Database, MaxConns: 2, IdentityKey: make([]byte, 32)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	checked, err := db.Audit(t.Context(), func(string, int, int) {})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range checked.Findings {
+		t.Errorf("the demo's audit: %s: %s: %s", f.View, f.Subject, f.What)
 	}
 }
 
