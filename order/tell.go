@@ -59,11 +59,21 @@ func (t *turn) tell(p *Payment, w Tell) error {
 		p.Last, p.Tries = w.Step, 0
 	}
 	said := w.Said
-	if what := p.unequal(said); what != "" {
+	billed := p.Amount
+	if o := t.orders[p.Order]; o != nil {
+		billed = max(billed, o.Charged) // WeChat may not have heard yet that it is less
+	}
+	if what := p.unequal(said, billed); what != "" {
 		if w.Step != "" {
 			p.DueAt = t.now.Add(10 * time.Minute)
 		}
 		return t.item(ItemPayment, p.ID+"/"+what, p.Order, fmt.Sprintf("WeChat's word on number %s: %s", p.Number(), what))
+	}
+	if w.Step == "" && p.Road == billing.Score && said.Moved > 0 && said.Amount != p.Amount && !p.State.Done() {
+		// Its bill was lowered: how far WeChat has heard of that is asked, not told.
+		p.DueAt = t.now
+		t.touchPayment(p)
+		return nil
 	}
 	var err error
 	switch p.Road {
@@ -88,8 +98,9 @@ func (t *turn) tell(p *Payment, w Tell) error {
 	return nil
 }
 
-// unequal names what of a word is not as we have it, "" when all is.
-func (p Payment) unequal(s billing.Said) string {
+// unequal names what of a word is not as we have it, "" when all is. billed is the most
+// that WeChat was ever told to collect.
+func (p Payment) unequal(s billing.Said, billed billing.Fen) string {
 	switch {
 	case s.Foreign != "":
 		return "it belongs elsewhere: " + s.Foreign
@@ -104,6 +115,8 @@ func (p Payment) unequal(s billing.Said) string {
 		return fmt.Sprintf("it is of %v yuan, and ours is of %v", s.Amount, p.Amount)
 	case exact && s.Stands == billing.StandsPaid && s.Moved != p.Amount:
 		return fmt.Sprintf("%v yuan moved, and ours is of %v", s.Moved, p.Amount)
+	case p.Road == billing.Score && s.Moved > 0 && s.Amount > billed:
+		return fmt.Sprintf("%v yuan are to be collected, and ours was of %v", s.Amount, billed)
 	case p.Road == billing.Score && s.Stands == billing.StandsPaid && (s.Moved < p.Amount || s.Moved != s.Amount):
 		return fmt.Sprintf("%v yuan were collected of %v, and ours is of %v", s.Moved, s.Amount, p.Amount)
 	case p.Road == billing.Score && s.Stands == billing.StandsCollecting && s.Amount < p.Amount:
