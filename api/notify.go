@@ -1,10 +1,12 @@
 package api
 
 import (
+	"context"
 	"errors"
 	"io"
 	"net/http"
 	"strings"
+	"time"
 
 	"github.com/unlatch/unlatch/billing"
 )
@@ -19,6 +21,9 @@ var (
 // maxNotice is the largest notification, in bytes; real ones have a few thousand.
 const maxNotice = 64 << 10
 
+// noticePatience bounds the reading of a notification, and its keeping.
+const noticePatience = 4 * time.Second
+
 // notify takes a notification of WeChat: verified over the raw bytes, kept once, and
 // answered. What follows from it is done afterwards, so that the answer comes in time;
 // a crash in between leaves it in the inbox. WeChat reads nothing but the status.
@@ -27,6 +32,11 @@ func (a *API) notify(w http.ResponseWriter, r *http.Request) {
 		a.refuse(w, r, "notify", errRoute)
 		return
 	}
+	// Anybody may connect; WeChat counts an answer after 5 s as none.
+	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(noticePatience))
+	ctx, cancel := context.WithTimeout(r.Context(), noticePatience)
+	defer cancel()
+	r = r.WithContext(ctx)
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxNotice))
 	if err != nil {
 		var large *http.MaxBytesError

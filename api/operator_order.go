@@ -116,11 +116,8 @@ func (a *API) operatorOrder(ctx context.Context, id string) (*operatorOrderOutpu
 	}
 	v := operatorOrderOf(o, moves)
 	v.Live = a.liveOf(o)
-	if err := a.addPayments(ctx, o, &v.Order); err != nil {
+	if err := a.addPayments(ctx, o, &v.Order, plainPaymentOf); err != nil {
 		return nil, err
-	}
-	for i := range v.Payments {
-		v.Payments[i].Request, v.Payments[i].Package = nil, "" // paying is the rider's
 	}
 	return &operatorOrderOutput{tagOf(o, v.Live), v}, nil
 }

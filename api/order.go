@@ -244,7 +244,7 @@ func (a *API) shown(ctx context.Context, o order.Order) (*orderAnswer, error) {
 	}
 	v := orderOf(o, moves, byForRiders)
 	v.Live = a.liveOf(o)
-	if err := a.addPayments(ctx, o, &v); err != nil {
+	if err := a.addPayments(ctx, o, &v, a.paymentOf); err != nil {
 		return nil, err
 	}
 	return &orderAnswer{Status: http.StatusOK, ETag: tagOf(o, v.Live), CacheControl: "private, no-cache", Body: &v}, nil

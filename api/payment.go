@@ -55,8 +55,7 @@ type OperatorPayment struct {
 
 // paymentOf shows a payment; what a phone needs to pay only while it can.
 func (a *API) paymentOf(p order.Payment) (Payment, error) {
-	v := Payment{ID: p.ID, For: string(p.For), Road: string(p.Road), Order: p.Order, State: string(p.State), Amount: int64(p.Amount),
-		Moved: int64(p.Moved), Back: int64(p.Back), Of: p.Of, Created: p.CreatedAt, Done: optionalTime(p.DoneAt)}
+	v, err := plainPaymentOf(p)
 	if p.State != order.PaymentOpen || p.Road == billing.Refund {
 		return v, nil
 	}
@@ -68,22 +67,24 @@ func (a *API) paymentOf(p order.Payment) (Payment, error) {
 	if a.Pay == nil {
 		return v, nil
 	}
-	var err error
 	v.Request, err = a.Pay.Checkout(p.Key)
 	return v, err
 }
 
-func (a *API) operatorPaymentOf(p order.Payment) OperatorPayment {
-	p.Key = "" // paying is the rider's
-	state := p.State
-	p.State = order.PaymentCreated
-	v, _ := a.paymentOf(p) // nothing is signed
-	v.State = string(state)
+// plainPaymentOf shows a payment without what a phone needs to pay, which is the
+// rider's alone.
+func plainPaymentOf(p order.Payment) (Payment, error) {
+	return Payment{ID: p.ID, For: string(p.For), Road: string(p.Road), Order: p.Order, State: string(p.State), Amount: int64(p.Amount),
+		Moved: int64(p.Moved), Back: int64(p.Back), Of: p.Of, Created: p.CreatedAt, Done: optionalTime(p.DoneAt)}, nil
+}
+
+func operatorPaymentOf(p order.Payment) OperatorPayment {
+	v, _ := plainPaymentOf(p)
 	return OperatorPayment{Payment: v, Rider: p.Rider, Number: p.Number(), Ref: p.Ref, Tries: p.Tries, DueAt: optionalTime(p.DueAt), Reason: p.Reason}
 }
 
-// addPayments shows what an order is paid with.
-func (a *API) addPayments(ctx context.Context, o order.Order, v *Order) error {
+// addPayments shows what an order is paid with, as show does it.
+func (a *API) addPayments(ctx context.Context, o order.Order, v *Order, show func(order.Payment) (Payment, error)) error {
 	if o.Payment == "" {
 		return nil
 	}
@@ -92,7 +93,7 @@ func (a *API) addPayments(ctx context.Context, o order.Order, v *Order) error {
 		return err
 	}
 	for i := len(rows) - 1; i >= 0; i-- { // oldest first
-		p, err := a.paymentOf(rows[i])
+		p, err := show(rows[i])
 		if err != nil {
 			return err
 		}
@@ -117,8 +118,14 @@ func (a *API) paymentRoutes(h huma.API) {
 
 func (a *API) operatorPaymentRoutes(h huma.API) {
 	register(a, h, forStaff("list-payments", http.MethodGet, "/v1/operator/payments", "Payments, newest first"), a.listPayments)
-	register(a, h, forStaff("retry-payment", http.MethodPost, "/v1/operator/payments/{id}/retry",
-		"Make a closed refund anew, or ask WeChat at once how another payment stands"), a.retryPayment)
+	register(a, h, answersOf(forStaff("retry-payment", http.MethodPost, "/v1/operator/payments/{id}/retry",
+		"Make a closed refund anew, or ask WeChat at once how another payment stands"),
+		http.StatusOK, "application/json", schemaOf[OperatorPayment](a)), a.retryPayment)
+	giveUp := answersOf(forStaff("give-up-payment", http.MethodPost, "/v1/operator/payments/{id}/give-up",
+		"End a payment that does not get on"), http.StatusOK, "application/json", schemaOf[OperatorPayment](a))
+	giveUp.Description += " A refund that WeChat refuses or cannot deliver: its money stays where it was. A Pay Score bill that" +
+		" WeChat does not take: it becomes a debt of its rider."
+	register(a, h, giveUp, a.giveUpPayment)
 	register(a, h, forStaff("list-debts", http.MethodGet, "/v1/operator/debts", "What riders have not paid, oldest first"), a.listDebts)
 	register(a, h, forStaff("list-bill-days", http.MethodGet, "/v1/operator/bills",
 		"Days whose bill was held against the ledger, newest first"), a.listBillDays)
@@ -277,22 +284,41 @@ func (a *API) listPayments(ctx context.Context, in *listPaymentsInput) (*operato
 		return nil, err
 	}
 	rows, next := cut(rows, in.Limit, func(p order.Payment) string { return p.ID })
-	return &operatorPaymentListOutput{OperatorPaymentList{NextCursor: next, Payments: each(rows, a.operatorPaymentOf)}}, nil
+	return &operatorPaymentListOutput{OperatorPaymentList{NextCursor: next, Payments: each(rows, operatorPaymentOf)}}, nil
 }
 
-type retryPaymentInput struct {
-	ID   string `path:"id" pattern:"^[A-Za-z0-9_-]{1,64}$"`
-	Body ReasonBody
+type mendPaymentInput struct {
+	Keyed
+	ID      string `path:"id" pattern:"^[A-Za-z0-9_-]{1,64}$"`
+	RawBody []byte
+	Body    ReasonBody
 }
 
-type operatorPaymentOutput struct{ Body OperatorPayment }
+func (a *API) retryPayment(ctx context.Context, in *mendPaymentInput) (*rawAnswer, error) {
+	return a.mendPayment(ctx, in, "retry", false)
+}
 
-func (a *API) retryPayment(ctx context.Context, in *retryPaymentInput) (*operatorPaymentOutput, error) {
-	p, err := a.Orders.Retry(ctx, order.Retry{Payment: in.ID, Staff: audit(ctx, "payment.retry", "payment "+in.ID, in.Body.Reason, nil)})
+func (a *API) giveUpPayment(ctx context.Context, in *mendPaymentInput) (*rawAnswer, error) {
+	return a.mendPayment(ctx, in, "give-up", true)
+}
+
+func (a *API) mendPayment(ctx context.Context, in *mendPaymentInput, how string, giveUp bool) (*rawAnswer, error) {
+	key, err := in.keyFor("staff:" + staffOf(ctx).ID)
+	if err != nil {
+		return nil, err
+	}
+	done, err := a.Orders.Mend(ctx, order.Mend{Payment: in.ID, GiveUp: giveUp, Key: key, Hash: sha256.Sum256(in.RawBody),
+		// The payment is not in the body, so the route names it.
+		Route: "POST /v1/operator/payments/" + in.ID + "/" + how,
+		Staff: audit(ctx, "payment."+how, "payment "+in.ID, in.Body.Reason, nil),
+		Answer: func(p order.Payment) (int, []byte, error) {
+			body, err := json.Marshal(operatorPaymentOf(p))
+			return http.StatusOK, body, err
+		}})
 	if err != nil {
 		return nil, instead(err, errPaymentUnknown)
 	}
-	return &operatorPaymentOutput{a.operatorPaymentOf(p)}, nil
+	return rawJSON(done.Status, done.Answer), nil
 }
 
 // Debt is what a rider has not paid of one order.

@@ -118,6 +118,7 @@ var problems = []problemRow{
 	{Status: 409, Code: "no_tariff", Title: "No tariff is in force", Errs: []error{order.ErrNoTariff}},
 
 	{Status: 402, Code: "balance_too_low", Title: "Balance is too low", Errs: []error{order.ErrNoMoney, billing.ErrNoMoney}},
+	{Status: 429, Code: "too_many_payments", Title: "Too many payments are open", Errs: []error{order.ErrTooManyPayments}, Retry: 5 * time.Second},
 	{Status: 409, Code: "balance_cap", Title: "Wallet would hold too much", Errs: []error{order.ErrBalanceCap}},
 	{Status: 402, Code: "debt_unpaid", Title: "A debt is unpaid", Errs: []error{order.ErrDebt}},
 	{Status: 403, Code: "rider_blocked", Title: "Rider is blocked", Errs: []error{order.ErrRiderBlocked}},

@@ -45,6 +45,7 @@ var leastRole = map[string]order.Role{
 	"refund":             order.Finance,
 	"list-payments":      order.Finance,
 	"retry-payment":      order.Finance,
+	"give-up-payment":    order.Finance,
 	"list-debts":         order.Finance,
 	"list-bill-days":     order.Finance,
 	"list-riders":        order.Viewer,

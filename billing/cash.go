@@ -60,9 +60,8 @@ type Ask struct {
 	// Amount is what to pay; of a score order at Create the risk fund, at Complete and
 	// Modify what to collect; of a refund what to give back.
 	Amount Fen
-	// Paid and Of are a refund's: what was paid with it, and the number of the
-	// transaction; OfTransaction is WeChat's own id of it, which a score order's refund
-	// needs.
+	// Paid and Of are a refund's: what was paid with the transaction, and its number;
+	// OfTransaction is WeChat's own id of it, which a score order's refund needs.
 	Paid          Fen
 	Of            string
 	OfTransaction string
@@ -121,10 +120,19 @@ type Said struct {
 	// package. Only Create answers it.
 	Key string    `json:"key,omitempty"`
 	At  time.Time `json:"at,omitzero"` // when the money moved, by WeChat's clock
+	// Debits are the parts in which a score order was collected, where WeChat names them:
+	// each is refunded for itself.
+	Debits []Debit `json:"debits,omitempty"`
 	// Foreign names what is not ours about it: another merchant, app, payer's currency
 	// or service. Such a word moves nothing.
 	Foreign string `json:"foreign,omitempty"`
 	Why     string `json:"why,omitempty"` // of StandsRefused: one of the Why... words, or WeChat's code
+}
+
+// Debit is one transaction by which a score order was collected.
+type Debit struct {
+	ID     string `json:"id"` // WeChat's transaction id
+	Amount Fen    `json:"amount_fen"`
 }
 
 // Why a step was refused. None of these words is for a rider's eyes.

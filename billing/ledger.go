@@ -103,10 +103,11 @@ const (
 	ForDebtPayment Purpose = "debt_payment"
 	ForTopUp       Purpose = "topup"
 	ForRefund      Purpose = "refund"
-	ForPrepay      Purpose = "prepay"    // a rider's money for one order comes in
-	ForCollected   Purpose = "collected" // a Pay Score order's money comes in
-	ForPayback     Purpose = "payback"   // a rider's money goes back to where it came from: a hold until it is there
-	ForKept        Purpose = "kept"      // a payback that failed: the hold is released
+	ForPrepay      Purpose = "prepay"      // a rider's money for one order comes in
+	ForCollected   Purpose = "collected"   // a Pay Score order's money comes in
+	ForPayback     Purpose = "payback"     // a rider's money goes back to where it came from: a hold until it is there
+	ForUncollected Purpose = "uncollected" // what Pay Score will not bring in any more becomes a debt
+	ForKept        Purpose = "kept"        // a payback that failed: the hold is released
 )
 
 // Transfer is one row of the ledger; rows are only ever inserted.

@@ -172,6 +172,10 @@ func (t *turn) switchWay(o *Order, to PayWith) error {
 		return fmt.Errorf("pay otherwise for order %s in state %s: %w", o.ID, o.State, ErrWrongState)
 	}
 	t.unpay(o, payInstead)
+	if p.State == PaymentClosing { // it may have been on its way out already
+		p.Reason = payInstead
+		t.touchPayment(p)
+	}
 	return nil
 }
 

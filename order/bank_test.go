@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strconv"
+	"strings"
 	"time"
 
 	"pgregory.net/rapid"
@@ -21,9 +23,11 @@ type bank struct {
 	asked   []billing.Ask
 	// lost: the next step happens and its answer does not come. down: nothing happens.
 	lost, down int
-	refuse     string // why score orders are not made
-	slow       bool   // refunds stay in processing, debits are not made
-	words      []word // notifications that were sent
+	refuse     string                  // why score orders are not made
+	slow       bool                    // refunds stay in processing, debits are not made
+	no         map[billing.Step]string // why a step is refused, without anything happening
+	parts      []billing.Fen           // a score order is debited in these; nil = at once
+	words      []word                  // notifications that were sent
 }
 
 type entry struct {
@@ -34,6 +38,7 @@ type entry struct {
 	key    string
 	of     string
 	back   billing.Fen
+	debits []*entry // of a score order that was debited in parts
 }
 
 type word struct {
@@ -46,7 +51,11 @@ func (b *bank) said(number string) billing.Said {
 	if e == nil {
 		return billing.Said{Number: number, Stands: billing.StandsUnknown}
 	}
-	return billing.Said{Road: e.road, Number: number, Stands: e.stands, Amount: e.amount, Moved: e.moved, ID: "wx" + number}
+	said := billing.Said{Road: e.road, Number: number, Stands: e.stands, Amount: e.amount, Moved: e.moved, ID: "wx" + number}
+	for i, d := range e.debits {
+		said.Debits = append(said.Debits, billing.Debit{ID: fmt.Sprintf("wx%s/%d", number, i), Amount: d.amount})
+	}
+	return said
 }
 
 // tell sends a notification of how a number stands.
@@ -72,6 +81,9 @@ func (b *bank) Do(_ context.Context, a billing.Ask) (billing.Said, error) {
 }
 
 func (b *bank) step(a billing.Ask) billing.Said {
+	if why := b.no[a.Step]; why != "" {
+		return billing.Said{Stands: billing.StandsRefused, Why: why}
+	}
 	e := b.entries[a.Number]
 	state := billing.Said{Stands: billing.StandsRefused, Why: billing.WhyState}
 	switch a.Step {
@@ -129,8 +141,10 @@ func (b *bank) step(a billing.Ask) billing.Said {
 		e.amount = a.Amount
 		return b.said(a.Number)
 	case billing.AskCollect:
-		b.collect(a.Number)
-		return b.said(a.Number)
+		if !b.slow {
+			b.collect(a.Number)
+		}
+		return billing.Said{Stands: billing.StandsCollecting} // WeChat only echoes the order
 	}
 	b.s.Errorf("asked for %s of a %s", a.Step, a.Road)
 	return state
@@ -144,7 +158,17 @@ func (b *bank) refund(a billing.Ask) billing.Said {
 	if a.OfTransaction != "" {
 		number = a.OfTransaction[len("wx"):]
 	}
-	of := b.entries[number]
+	name, part, partly := strings.Cut(number, "/")
+	of := b.entries[name]
+	if partly {
+		i, _ := strconv.Atoi(part)
+		of = of.debits[i]
+		of.stands = billing.StandsPaid
+	}
+	number = name
+	if of != nil && a.Paid != of.moved {
+		b.s.Errorf("refund of a transaction of %d, told as one of %d", of.moved, a.Paid)
+	}
 	if of == nil || of.stands != billing.StandsPaid || of.back+a.Amount > of.moved {
 		b.s.Errorf("refund of %d of %+v", a.Amount, of)
 		return billing.Said{Stands: billing.StandsRefused, Why: billing.WhyState}
@@ -174,6 +198,9 @@ func (b *bank) confirms(number string) {
 func (b *bank) collect(number string) {
 	if e := b.entries[number]; e != nil && e.road == billing.Score && e.stands == billing.StandsCollecting {
 		e.stands, e.moved = billing.StandsPaid, e.amount
+		for _, part := range b.parts {
+			e.debits = append(e.debits, &entry{amount: part, moved: part})
+		}
 		b.tell(number)
 	}
 }
@@ -322,6 +349,14 @@ func (c *counter) deliver() {
 		}
 	}
 	c.bank.words = nil
+}
+
+// mend is staff; it returns the payment's id.
+func (c *counter) mend(id string, giveUp bool, key string) (string, error) {
+	done, err := c.svc.Mend(context.Background(), order.Mend{Payment: id, GiveUp: giveUp, Route: "mend", Staff: staff,
+		Key:    order.KeyRef{Principal: "staff:s1", Key: key},
+		Answer: func(p order.Payment) (int, []byte, error) { return 200, []byte(p.ID), nil }})
+	return string(done.Answer), err
 }
 
 func paying(w order.PayWith) func(*order.Place) { return func(p *order.Place) { p.PayWith = w } }

@@ -167,22 +167,23 @@ type Audit struct {
 // Version 0 is inserted; any other replaces the row of that very version, which
 // becomes Version+1. When a guard fails the whole is refused with ErrStale.
 type Changes struct {
-	Devices   []device.Device
-	Outlets   []device.Outlet
-	Orders    []Order
-	Accounts  []billing.Account
-	Payments  []Payment
-	Commands  []device.Command
-	Evidence  []device.Evidence
-	Keys      []Key
-	Moves     []Move
-	Transfers []billing.Transfer
-	Items     []Item
-	Updates   []Update
-	Audits    []Audit
-	Stops     []Stop
-	Messages  []Message
-	Notices   []string // ids of notifications that are dealt with
+	Devices      []device.Device
+	Outlets      []device.Outlet
+	Orders       []Order
+	Accounts     []billing.Account
+	Payments     []Payment
+	PaymentMoves []PaymentMove
+	Commands     []device.Command
+	Evidence     []device.Evidence
+	Keys         []Key
+	Moves        []Move
+	Transfers    []billing.Transfer
+	Items        []Item
+	Updates      []Update
+	Audits       []Audit
+	Stops        []Stop
+	Messages     []Message
+	Notices      []string // ids of notifications that are dealt with
 }
 
 // Stop is an emergency stop of a venue beginning. See StopLog.
@@ -198,7 +199,7 @@ type Stop struct {
 func (c Changes) Empty() bool {
 	return len(c.Devices)+len(c.Outlets)+len(c.Orders)+len(c.Accounts)+len(c.Commands)+len(c.Evidence)+
 		len(c.Keys)+len(c.Moves)+len(c.Transfers)+len(c.Items)+len(c.Updates)+len(c.Audits)+len(c.Stops)+
-		len(c.Payments)+len(c.Messages)+len(c.Notices) == 0
+		len(c.Payments)+len(c.PaymentMoves)+len(c.Messages)+len(c.Notices) == 0
 }
 
 // Store loads snapshots and applies changes.

@@ -31,7 +31,8 @@ type Purses interface {
 	// whoever crashes leaves them to the next replica, which knows that a step was
 	// begun.
 	DuePayments(ctx context.Context, lease time.Duration, limit int) ([]string, error)
-	// Notices lists notifications that nobody has dealt with, oldest first.
+	// Notices claims notifications that nobody has dealt with, for a while that grows
+	// with each try of one; oldest first.
 	Notices(ctx context.Context, limit int) ([]Notice, error)
 }
 
@@ -196,6 +197,11 @@ func (s Snapshot) ask(id string) (billing.Ask, bool) {
 		if of.Road == billing.Score {
 			a.OfTransaction = of.Ref
 		}
+		for _, d := range of.Debits {
+			if d.ID == p.Debit {
+				a.OfTransaction, a.Paid = d.ID, d.Amount
+			}
+		}
 	}
 	for _, o := range s.Orders {
 		if o.ID != p.Order {
@@ -220,7 +226,7 @@ func (s *Service) Withdraw(ctx context.Context, w Withdraw) (Placed, error) {
 	return run(ctx, s, UseCase[Placed](w))
 }
 
-// Retry runs the use case of that name.
-func (s *Service) Retry(ctx context.Context, r Retry) (Payment, error) {
-	return run(ctx, s, UseCase[Payment](r))
+// Mend runs the use case of that name.
+func (s *Service) Mend(ctx context.Context, m Mend) (Placed, error) {
+	return run(ctx, s, UseCase[Placed](m))
 }

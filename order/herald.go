@@ -53,7 +53,7 @@ func (h *Herald) Run(ctx context.Context) error {
 
 // Turn sends what is due now.
 func (h *Herald) Turn(ctx context.Context) error {
-	due, err := h.Letters.DueMessages(ctx, 50)
+	due, err := h.Letters.DueMessages(ctx, 5) // so few that each is sent within its claim
 	if err != nil {
 		return err
 	}

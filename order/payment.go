@@ -1,6 +1,8 @@
 package order
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"fmt"
 	"strings"
 	"time"
@@ -36,8 +38,10 @@ func (s PaymentState) Done() bool { return s == PaymentPaid || s == PaymentClose
 // we decide ourselves.
 type PaymentInput = billing.Standing
 
-// Withdrawn: nobody is to pay it. Billed: a score order's amount is known.
+// Withdrawn: nobody is to pay it; of a refund: staff gave it up. Billed: a score
+// order's amount is known. Made: it begins.
 const (
+	Made      PaymentInput = "made"
 	Withdrawn PaymentInput = "withdrawn"
 	Billed    PaymentInput = "billed"
 )
@@ -54,20 +58,23 @@ var paymentNext = map[billing.Road]map[PaymentState]map[PaymentInput]PaymentStat
 		PaymentClosing: {billing.StandsPaid: PaymentPaid, billing.StandsClosed: PaymentClosed, billing.StandsUnknown: PaymentClosed},
 		PaymentClosed:  {billing.StandsPaid: PaymentPaid},
 	},
+	// Closing may turn out collecting or paid only where its bill was known already.
 	billing.Score: {
 		PaymentCreated: {billing.StandsOpen: PaymentOpen, billing.StandsConfirmed: PaymentConfirmed,
 			billing.StandsClosed: PaymentClosed, billing.StandsRefused: PaymentClosed, Withdrawn: PaymentClosing},
-		PaymentOpen:       {billing.StandsConfirmed: PaymentConfirmed, billing.StandsClosed: PaymentClosed, Withdrawn: PaymentClosing},
-		PaymentConfirmed:  {Billed: PaymentCompleting, Withdrawn: PaymentClosing},
-		PaymentClosing:    {billing.StandsClosed: PaymentClosed, billing.StandsUnknown: PaymentClosed},
-		PaymentCompleting: {billing.StandsCollecting: PaymentCollecting, billing.StandsPaid: PaymentPaid},
-		PaymentCollecting: {billing.StandsPaid: PaymentPaid},
+		PaymentOpen:      {billing.StandsConfirmed: PaymentConfirmed, billing.StandsClosed: PaymentClosed, Withdrawn: PaymentClosing},
+		PaymentConfirmed: {Billed: PaymentCompleting, Withdrawn: PaymentClosing},
+		PaymentClosing: {billing.StandsClosed: PaymentClosed, billing.StandsUnknown: PaymentClosed,
+			billing.StandsCollecting: PaymentCollecting, billing.StandsPaid: PaymentPaid},
+		PaymentCompleting: {billing.StandsCollecting: PaymentCollecting, billing.StandsPaid: PaymentPaid,
+			billing.StandsClosed: PaymentClosed, Withdrawn: PaymentClosing},
+		PaymentCollecting: {billing.StandsPaid: PaymentPaid, billing.StandsClosed: PaymentClosed},
 	},
 	billing.Refund: {
 		PaymentCreated: {billing.StandsProcessing: PaymentOpen, billing.StandsPaid: PaymentPaid,
-			billing.StandsAbnormal: PaymentAbnormal, billing.StandsClosed: PaymentClosed},
+			billing.StandsAbnormal: PaymentAbnormal, billing.StandsClosed: PaymentClosed, Withdrawn: PaymentClosed},
 		PaymentOpen:     {billing.StandsPaid: PaymentPaid, billing.StandsAbnormal: PaymentAbnormal, billing.StandsClosed: PaymentClosed},
-		PaymentAbnormal: {billing.StandsPaid: PaymentPaid, billing.StandsClosed: PaymentClosed},
+		PaymentAbnormal: {billing.StandsPaid: PaymentPaid, billing.StandsClosed: PaymentClosed, Withdrawn: PaymentClosed},
 	},
 }
 
@@ -105,8 +112,13 @@ type Payment struct {
 	Amount billing.Fen
 	Moved  billing.Fen // what WeChat said has moved
 	Back   billing.Fen // of Moved: what refunds gave back or are about to
+	Backs  int         // refunds that were ever made of it: numbers them, also after a restore
 	Of     string      // of a refund: the payment that it gives back
 	Hold   string      // of a refund: the transfer that keeps its money
+	// Debits are the transactions by which a score order was collected; Debit is the one
+	// of them that a refund gives back.
+	Debits []PaymentDebit
+	Debit  string
 	Key    string      // opens WeChat's page on the rider's phone
 	Ref    string      // WeChat's own id
 	Asked  billing.Fen // of a billed score order: what WeChat was told to collect, as it said last
@@ -137,6 +149,23 @@ func PaymentOf(number string) string {
 	return number[:8] + "-" + number[8:12] + "-" + number[12:16] + "-" + number[16:20] + "-" + number[20:]
 }
 
+// PaymentDebit is one transaction of a score order, with what was given back of it or
+// is about to.
+type PaymentDebit struct {
+	billing.Debit
+	Back billing.Fen `json:"back_fen,omitempty"`
+}
+
+// PaymentMove is a row of a payment's history.
+type PaymentMove struct {
+	Payment string
+	N       int          // orders the history; grows with the payment's version, with gaps
+	From    PaymentState // "" for the first
+	To      PaymentState
+	Input   PaymentInput
+	At      time.Time
+}
+
 // Message is something that a rider is told, best effort.
 type Message struct {
 	ID     string
@@ -160,24 +189,43 @@ const (
 // payment returns the working copy of a payment, or nil.
 func (t *turn) payment(id string) *Payment { return t.payments[id] }
 
-func (t *turn) touchPayment(p *Payment) {
-	t.dirty["payment/"+p.ID] = true
-	if o := t.orders[p.Order]; o != nil { // who waits for the order sees its payment move
+func (t *turn) touchPayment(p *Payment) { t.dirty["payment/"+p.ID] = true }
+
+// showPayment touches what riders see of a payment: who waits for its order sees it
+// move.
+func (t *turn) showPayment(p *Payment) {
+	t.touchPayment(p)
+	if o := t.orders[p.Order]; o != nil {
 		t.touchOrder(o)
 	}
 }
 
-// newPayment draws an id and keeps the payment for the end of the turn; its first
-// step is due at once.
+// newPayment keeps a payment for the end of the turn; its first step is due at once.
+// Its id is drawn unless it has one.
 func (t *turn) newPayment(p Payment) (*Payment, error) {
-	var err error
-	if p.ID, err = t.env.newID(t.now); err != nil {
-		return nil, err
+	if p.ID == "" {
+		var err error
+		if p.ID, err = t.env.newID(t.now); err != nil {
+			return nil, err
+		}
 	}
-	p.State, p.CreatedAt, p.DueAt = PaymentCreated, t.now, t.now
+	p.CreatedAt, p.DueAt = t.now, t.now
 	t.payments[p.ID] = &p
-	t.touchPayment(&p)
+	t.moved(&p, Made, PaymentCreated)
 	return &p, nil
+}
+
+// moved sets a payment's state and writes the history row.
+func (t *turn) moved(p *Payment, in PaymentInput, to PaymentState) {
+	n := int(p.Version) * 8 // a payment moves at most a few times in one turn
+	for _, m := range t.out.PaymentMoves {
+		if m.Payment == p.ID {
+			n++
+		}
+	}
+	t.out.PaymentMoves = append(t.out.PaymentMoves, PaymentMove{Payment: p.ID, N: n, From: p.State, To: to, Input: in, At: t.now})
+	p.State = to
+	t.showPayment(p)
 }
 
 // movePayment takes a payment through its table. False: the input moves nothing.
@@ -186,11 +234,11 @@ func (t *turn) movePayment(p *Payment, in PaymentInput) bool {
 	if !ok {
 		return false
 	}
-	p.State, p.Last, p.Tries, p.DueAt = to, "", 0, t.now
+	t.moved(p, in, to)
+	p.Last, p.Tries, p.DueAt = "", 0, t.now
 	if to.Done() {
 		p.DoneAt, p.DueAt = t.now, time.Time{}
 	}
-	t.touchPayment(p)
 	return true
 }
 
@@ -223,18 +271,51 @@ func (t *turn) sendBack(of *Payment, from billing.AccountID, amount billing.Fen,
 	if amount > of.Moved-of.Back {
 		return fmt.Errorf("give back %d fen of payment %s, which has %d left: %w", amount, of.ID, of.Moved-of.Back, ErrOverRefund)
 	}
+	for i, d := range of.Debits { // each transaction is refunded for itself
+		if part := min(amount, d.Amount-d.Back); part > 0 && part < amount || part > 0 && len(of.Debits) > 1 {
+			if err := t.sendPart(of, i, from, part, reason); err != nil {
+				return err
+			}
+			amount -= part
+		}
+	}
+	if amount == 0 {
+		return nil
+	}
+	return t.sendPart(of, len(of.Debits)-1, from, amount, reason)
+}
+
+// sendPart is sendBack of one transaction of a payment; i is that of of.Debits, -1
+// where it has but one.
+func (t *turn) sendPart(of *Payment, i int, from billing.AccountID, amount billing.Fen, reason string) error {
 	hold, err := t.env.newID(t.now)
 	if err != nil {
 		return err
 	}
-	p, err := t.newPayment(Payment{Road: billing.Refund, For: ForPayback, Rider: of.Rider, Order: of.Order, Venue: of.Venue,
+	debit := ""
+	if i >= 0 {
+		of.Debits[i].Back += amount
+		debit = of.Debits[i].ID
+	}
+	p, err := t.newPayment(Payment{ID: of.refundID(amount), Debit: debit, Road: billing.Refund, For: ForPayback, Rider: of.Rider, Order: of.Order, Venue: of.Venue,
 		Device: of.Device, Kind: of.Kind, Amount: amount, Of: of.ID, Hold: hold, Reason: reason})
 	if err != nil {
 		return err
 	}
 	of.Back += amount
-	t.touchPayment(of)
+	of.Backs++
+	t.showPayment(of)
 	return t.transfer(p.payback(from), nil)
+}
+
+// refundID is the id of a payment's next refund: made of the payment, how many refunds
+// it had, and the amount. Where we were restored from an older backup and settle anew,
+// the same refund gets the same number at WeChat, and is made once. It is a UUIDv7 of
+// the payment's own moment.
+func (p Payment) refundID(amount billing.Fen) string {
+	sum := sha256.Sum256(fmt.Appendf(nil, "refund/%s/%d/%d", p.ID, p.Backs, amount))
+	h := hex.EncodeToString(sum[:])
+	return p.ID[:14] + "7" + h[:3] + "-" + string("89ab"[sum[20]%4]) + h[3:6] + "-" + h[6:18]
 }
 
 // payback is a refund's hold as the ledger has it. from is the account that keeps

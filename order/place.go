@@ -146,7 +146,7 @@ func (p Place) admit(t *turn) error {
 // longer than the operator is patient.
 func (t *turn) overdue(rider string) bool {
 	for _, p := range t.payments {
-		if p.Rider == rider && p.Road == billing.Score && (p.State == PaymentCompleting || p.State == PaymentCollecting) &&
+		if p.Rider == rider && p.Road == billing.Score && p.State == PaymentCollecting &&
 			t.now.After(p.ExpiresAt) {
 			return true
 		}

@@ -2,6 +2,7 @@ package order
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/unlatch/unlatch/billing"
@@ -50,6 +51,12 @@ func (w Tell) Decide(s Snapshot, env Env) (Changes, Told, error) {
 }
 
 func (t *turn) tell(p *Payment, w Tell) error {
+	if p.State.Done() { // a late answer: only signed money is believed after the end
+		w.Step = ""
+		if w.Said.Stands == "" || w.Said.Stands == billing.StandsRefused {
+			return nil
+		}
+	}
 	if w.Step != "" {
 		t.touchPayment(p)
 		if w.Said.Stands == "" {
@@ -119,7 +126,7 @@ func (p Payment) unequal(s billing.Said, billed billing.Fen) string {
 		return fmt.Sprintf("%v yuan are to be collected, and ours was of %v", s.Amount, billed)
 	case p.Road == billing.Score && s.Stands == billing.StandsPaid && (s.Moved < p.Amount || s.Moved != s.Amount):
 		return fmt.Sprintf("%v yuan were collected of %v, and ours is of %v", s.Moved, s.Amount, p.Amount)
-	case p.Road == billing.Score && s.Stands == billing.StandsCollecting && s.Amount < p.Amount:
+	case p.Road == billing.Score && s.Stands == billing.StandsCollecting && s.Amount > 0 && s.Amount < p.Amount:
 		return fmt.Sprintf("%v yuan are being collected, and ours is of %v", s.Amount, p.Amount)
 	}
 	return ""
@@ -129,7 +136,7 @@ func (p Payment) unequal(s billing.Said, billed billing.Fen) string {
 func (t *turn) tellTransaction(p *Payment, said billing.Said) error {
 	if said.Stands == billing.StandsOpen && said.Key != "" && (p.State == PaymentCreated || p.State == PaymentOpen) {
 		p.Key = said.Key
-		t.touchPayment(p)
+		t.showPayment(p)
 	}
 	if said.Stands == billing.StandsOpen && p.Key == "" { // its key was lost on the way: it is asked for again
 		return nil
@@ -213,13 +220,23 @@ func (t *turn) toppedUp(p *Payment) error {
 func (t *turn) tellScore(p *Payment, said billing.Said) error {
 	if said.Stands == billing.StandsOpen && said.Key != "" && (p.State == PaymentCreated || p.State == PaymentOpen) {
 		p.Key = said.Key
-		t.touchPayment(p)
+		t.showPayment(p)
 	}
 	if said.Stands == billing.StandsOpen && p.Key == "" {
 		return nil
 	}
 	if said.Stands == billing.StandsRefused && p.State != PaymentCreated {
-		return t.setup(p, said.Why)
+		if said.Why == billing.WhyState { // how it stands is asked next
+			return nil
+		}
+		if err := t.setup(p, said.Why); err != nil {
+			return err
+		}
+		return t.item(ItemPayment, p.ID+"/"+string(p.State), p.Order, fmt.Sprintf("WeChat refuses number %s, %v yuan, while it is %s: %s",
+			p.Number(), p.Amount, p.State, said.Why))
+	}
+	if p.State == PaymentClosing && p.BilledAt.IsZero() && (said.Stands == billing.StandsCollecting || said.Stands == billing.StandsPaid) {
+		return t.item(ItemPayment, p.ID+"/"+string(said.Stands), p.Order, fmt.Sprintf("WeChat has number %s %s, and it was never billed", p.Number(), said.Stands))
 	}
 	if p.State == PaymentCompleting || p.State == PaymentCollecting {
 		if err := t.collected(p, said); err != nil {
@@ -254,6 +271,9 @@ func (t *turn) tellScore(p *Payment, said billing.Said) error {
 			return t.sendRestBack(o, "refund")
 		}
 	case PaymentClosed:
+		if !p.BilledAt.IsZero() {
+			return t.becomesDebt(p)
+		}
 		if said.Stands != billing.StandsRefused {
 			if p.Reason == payInstead {
 				return t.fallBack(p)
@@ -267,6 +287,23 @@ func (t *turn) tellScore(p *Payment, said billing.Said) error {
 		return t.fallBack(p)
 	}
 	return nil
+}
+
+// becomesDebt moves what WeChat will not collect any more of a bill to what its rider
+// owes: it blocks new orders, and the next top-up pays it.
+func (t *turn) becomesDebt(p *Payment) error {
+	rest := p.Amount - p.Moved
+	if rest <= 0 {
+		return nil
+	}
+	if err := t.transfer(billing.Transfer{Kind: billing.Single, Debit: billing.Receivable(p.Rider), Credit: billing.ScoreDue,
+		Amount: rest, Purpose: billing.ForUncollected, Order: p.Order, Key: p.ID}, nil); err != nil {
+		return err
+	}
+	if err := t.payDebt(p.Rider, p.Order, p.ID); err != nil {
+		return err
+	}
+	return t.item(ItemPayment, p.ID+"/uncollected", p.Order, fmt.Sprintf("WeChat closed number %s; %v yuan of it are a debt of its rider now", p.Number(), rest))
 }
 
 // fallBack asks a rider whom WeChat does not let pay after to pay before, in the same
@@ -298,7 +335,14 @@ func (t *turn) collected(p *Payment, said billing.Said) error {
 	if said.ID != "" {
 		p.Ref = said.ID
 	}
-	p.Asked = said.Amount
+	for _, d := range said.Debits {
+		if !slices.ContainsFunc(p.Debits, func(have PaymentDebit) bool { return have.ID == d.ID }) {
+			p.Debits = append(p.Debits, PaymentDebit{Debit: d})
+		}
+	}
+	if said.Amount > 0 { // the answer to a step may leave it out
+		p.Asked = said.Amount
+	}
 	t.touchPayment(p)
 	more := said.Moved - p.Moved
 	if more <= 0 {
@@ -333,7 +377,6 @@ func (t *turn) tellRefund(p *Payment, said billing.Said) error {
 		case billing.WhyState, billing.WhyFigures:
 			said.Stands = billing.StandsClosed
 		default: // the account is short, or the keys are wrong: it stays, and staff are told
-			p.Reason = said.Why
 			return t.item(ItemRefund, p.ID, p.Order, fmt.Sprintf("refund of %v yuan, number %s: %s", p.Amount, p.Number(), said.Why))
 		}
 	}
@@ -350,22 +393,33 @@ func (t *turn) tellRefund(p *Payment, said billing.Said) error {
 		}
 		return t.message(TellRefund, p.Rider, p.Order, p.Amount)
 	case PaymentClosed:
-		p.Reason = said.Why
-		of := t.payment(p.Of)
-		if of == nil {
-			return fmt.Errorf("its payment %s was not loaded", p.Of)
-		}
-		of.Back -= p.Amount
-		t.touchPayment(of)
-		if err := t.transfer(billing.Transfer{Kind: billing.Void, Debit: hold.Debit, Credit: hold.Credit, Amount: p.Amount,
-			Purpose: billing.ForKept, Order: p.Order, Hold: hold.ID}, &hold); err != nil {
+		if err := t.refundKept(p); err != nil {
 			return err
 		}
-		return t.item(ItemRefund, p.ID, p.Order, fmt.Sprintf("refund of %v yuan, number %s, was closed; try it again when its cause is gone", p.Amount, p.Number()))
+		return t.item(ItemRefund, p.ID, p.Order, fmt.Sprintf("refund of %v yuan, number %s, was closed (%s); try it again when its cause is gone", p.Amount, p.Number(), said.Why))
 	case PaymentAbnormal:
 		return t.item(ItemRefund, p.ID, p.Order, fmt.Sprintf("refund of %v yuan, number %s, cannot reach its rider; settle it in WeChat's merchant console", p.Amount, p.Number()))
 	}
 	return nil
+}
+
+// refundKept lets go of the money of a refund that will never arrive: it stays where it
+// was.
+func (t *turn) refundKept(p *Payment) error {
+	of := t.payment(p.Of)
+	if of == nil {
+		return fmt.Errorf("its payment %s was not loaded", p.Of)
+	}
+	of.Back -= p.Amount
+	for i := range of.Debits {
+		if of.Debits[i].ID == p.Debit {
+			of.Debits[i].Back -= p.Amount
+		}
+	}
+	t.showPayment(of)
+	hold := p.payback(p.purse())
+	return t.transfer(billing.Transfer{Kind: billing.Void, Debit: hold.Debit, Credit: hold.Credit, Amount: p.Amount,
+		Purpose: billing.ForKept, Order: p.Order, Hold: hold.ID}, &hold)
 }
 
 // Ask is the step that is due for a payment; its payer and its order's figures are for
@@ -389,8 +443,8 @@ func (p Payment) Ask() billing.Ask {
 		a.Step = billing.AskQuery
 	case p.State == PaymentClosing && p.Last == billing.AskClose, p.State == PaymentCompleting && p.Last == billing.AskComplete:
 		a.Step = billing.AskQuery // what became of it is what counts
-	case p.State == PaymentCollecting && p.Asked > p.Amount && p.Last != billing.AskModify:
-		a.Step = billing.AskModify
+	case p.State == PaymentCollecting && p.Asked > max(p.Amount, p.Moved) && p.Last != billing.AskModify:
+		a.Step, a.Amount = billing.AskModify, max(p.Amount, p.Moved) // WeChat takes no less than it has collected
 	case p.State == PaymentCollecting && p.Last == billing.AskQuery && p.Late:
 		a.Step = billing.AskCollect
 	}
@@ -402,14 +456,23 @@ func (p Payment) Ask() billing.Ask {
 func (p Payment) next(now time.Time, said billing.Said) time.Time {
 	age := now.Sub(p.CreatedAt)
 	if said.Stands == billing.StandsRefused && said.Why != billing.WhyState { // staff must act first
-		return now.Add(10 * time.Minute)
+		return now.Add(step(age, 10*time.Minute, 6*time.Hour))
 	}
 	switch p.State {
 	case PaymentCreated:
+		switch {
+		case p.Road == billing.Refund: // WeChat wants a minute between tries
+			return now.Add(step(age, time.Minute, time.Hour))
+		case said.Stands == billing.StandsUnknown && age > 10*time.Second:
+			return now.Add(step(age, time.Second, 30*time.Second))
+		}
 		return now
 	case PaymentConfirmed:
 		return time.Time{}
 	case PaymentOpen:
+		if p.Road == billing.Refund {
+			return now.Add(step(age, 5*time.Second, 6*time.Hour))
+		}
 		return now.Add(step(age, 5*time.Second, 30*time.Second))
 	case PaymentClosing:
 		if p.Last == billing.AskClose {
@@ -422,7 +485,7 @@ func (p Payment) next(now time.Time, said billing.Said) time.Time {
 		}
 		return now.Add(5 * time.Second)
 	case PaymentCollecting:
-		if p.Asked > p.Amount {
+		if p.Asked > max(p.Amount, p.Moved) && said.Stands != billing.StandsRefused {
 			return now.Add(time.Second)
 		}
 		return now.Add(step(now.Sub(p.BilledAt), 30*time.Second, 6*time.Hour))

@@ -1,7 +1,6 @@
 package order
 
 import (
-	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
@@ -38,10 +37,15 @@ func (u TopUp) Decide(s Snapshot, env Env) (Changes, Placed, error) {
 		case c.BalanceCap >= 0 && wallet.Posted+u.Amount-min(owed, u.Amount) > c.BalanceCap:
 			return nil, fmt.Errorf("%w: %v yuan, and %v are in it", ErrBalanceCap, c.BalanceCap, wallet.Posted)
 		}
+		open := 0
 		for _, p := range t.payments {
-			if p.Rider == u.Rider && p.For == ForTopUp {
+			if p.Rider == u.Rider && p.For == ForTopUp && !p.State.Done() {
 				t.withdraw(p, "another_topup")
+				open++
 			}
+		}
+		if open >= 5 { // WeChat has yet to close the ones before
+			return nil, ErrTooManyPayments
 		}
 		p, err := t.newPayment(Payment{Road: billing.Transaction, For: ForTopUp, Rider: u.Rider, Amount: u.Amount,
 			ExpiresAt: t.now.Add(c.TopUpTime)})
@@ -70,6 +74,9 @@ func (w Withdraw) Query() Query { return Query{Rider: w.Rider, Key: &w.Key, TopU
 // spare; ErrOverRefund: that much did not come from top-ups that WeChat can refund.
 func (w Withdraw) Decide(s Snapshot, env Env) (Changes, Placed, error) {
 	return keyed(s, env, w.Key, w.Route, w.Hash, func(t *turn) (func() (int, []byte, error), error) {
+		if err := t.payDebt(w.Rider, "", w.Key.Principal+"/"+w.Key.Key); err != nil {
+			return nil, err
+		}
 		wallet := t.book.Account(billing.Wallet(w.Rider))
 		left := w.Amount
 		if left == 0 {
@@ -138,57 +145,4 @@ func keyed(s Snapshot, env Env, key KeyRef, route string, hash [32]byte,
 	}
 	t.out.Keys = append(t.out.Keys, Key{KeyRef: key, Route: route, BodyHash: hash, Status: status, Answer: body, At: t.now})
 	return t.changes(), Placed{Status: status, Answer: body}, nil
-}
-
-// Retry is staff's word that a refund which WeChat closed should be tried again: a new
-// number, of what is still there.
-type Retry struct {
-	Payment string
-	Staff   Audit
-}
-
-// Query names what Retry must see.
-func (r Retry) Query() Query { return Query{Payment: r.Payment} }
-
-// Decide makes a new refund of one that was closed, and asks again at once about one
-// that is not over. ErrWrongState: it is done, or no refund.
-func (r Retry) Decide(s Snapshot, env Env) (Changes, Payment, error) {
-	fail := func(err error) (Changes, Payment, error) { return Changes{}, Payment{}, err }
-	t := newTurn(s, env)
-	p := t.payment(r.Payment)
-	switch {
-	case p == nil:
-		return fail(fmt.Errorf("payment %s: %w", r.Payment, ErrNotFound))
-	case r.Staff.Reason == "":
-		return fail(ErrReason)
-	case p.State == PaymentPaid, p.State == PaymentClosed && p.Road != billing.Refund, p.Reason == "tried_again":
-		return fail(fmt.Errorf("payment %s is %s: %w", p.ID, p.State, ErrWrongState))
-	}
-	before, _ := json.Marshal(map[string]any{"state": p.State})
-	made := *p
-	if p.State == PaymentClosed {
-		of := t.payment(p.Of)
-		if of == nil {
-			return fail(fmt.Errorf("payment %s: %w", p.Of, ErrNotFound))
-		}
-		p.Reason = "tried_again"
-		t.touchPayment(p)
-		if err := t.sendBack(of, p.purse(), p.Amount, "retry"); err != nil {
-			return fail(err)
-		}
-		for _, q := range t.payments {
-			if q.Road == billing.Refund && q.Version == 0 {
-				made = *q
-			}
-		}
-	} else {
-		p.DueAt = t.now
-		t.touchPayment(p)
-		made = *p
-	}
-	after, _ := json.Marshal(map[string]any{"payment": made.ID, "state": made.State})
-	if err := t.audit(r.Staff, "payment "+p.ID, before, after); err != nil {
-		return fail(err)
-	}
-	return t.changes(), made, nil
 }

@@ -48,6 +48,7 @@ func newTurn(s Snapshot, env Env) *turn {
 		t.commands[c.ID] = &c
 	}
 	for _, p := range s.Payments {
+		p.Debits = slices.Clone(p.Debits)
 		t.payments[p.ID] = &p
 	}
 	return t
@@ -229,7 +230,13 @@ func (t *turn) changes() Changes {
 			c.Payments = append(c.Payments, *p)
 		}
 	}
-	slices.SortFunc(c.Payments, func(a, b Payment) int { return strings.Compare(a.ID, b.ID) })
+	// What is there already first: a payment that ends makes room for the next.
+	slices.SortFunc(c.Payments, func(a, b Payment) int {
+		if (a.Version == 0) != (b.Version == 0) {
+			return int(min(b.Version, 1) - min(a.Version, 1))
+		}
+		return strings.Compare(a.ID, b.ID)
+	})
 	for _, k := range t.commands {
 		if t.dirty["command/"+k.ID] {
 			c.Commands = append(c.Commands, *k)

@@ -37,18 +37,6 @@ func init() {
 	ways = map[PayWith]way{PayWallet: wallet{}, PayService: service{}, PayBefore: prepay{}, PayScore: score{}}
 }
 
-// Ways lists the ways to pay that a rider may name, sorted.
-func Ways() []PayWith {
-	var all []PayWith
-	for w := range ways {
-		if w != PayService {
-			all = append(all, w)
-		}
-	}
-	slices.Sort(all)
-	return all
-}
-
 // wallet is a rider's balance.
 type wallet struct{}
 
@@ -221,7 +209,7 @@ func (score) giveBack(t *turn, o *Order, amount billing.Fen, key string) error {
 	if lower > 0 {
 		p.Amount -= lower
 		p.Last, p.Tries, p.DueAt = "", 0, t.now
-		t.touchPayment(p)
+		t.showPayment(p)
 		if err := t.refundTo(billing.ScoreDue, o, lower, key); err != nil {
 			return err
 		}
@@ -272,9 +260,12 @@ var refusals = []struct {
 }{{ErrStopped, "stopped"}, {ErrNotInService, "not_in_service"}, {ErrVenueClosed, "venue_closed"},
 	{ErrOutletBlocked, "outlet_blocked"}, {ErrOffline, "offline"}, {ErrOutletOpen, "outlet_open"}}
 
-// authorised starts a pending order whose money is there; where the device cannot
-// start any more it is voided, and the money goes back.
+// authorised starts a pending order whose money is there; where the rider called it off
+// meanwhile, or the device cannot start any more, it is voided, and the money goes back.
 func (t *turn) authorised(o *Order, by string) error {
+	if o.Cancelling {
+		return t.void(o, Cancelled, by, "cancelled", device.NotBlocked)
+	}
 	out := t.outlet(o.Outlet)
 	if out == nil || t.device == nil {
 		return fmt.Errorf("start order %s: %w", o.ID, ErrNotFound)

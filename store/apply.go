@@ -84,6 +84,10 @@ func queueChanges(b *pgx.Batch, c order.Changes) {
 	for _, s := range c.Stops {
 		queueStop(b, s)
 	}
+	for _, m := range c.PaymentMoves {
+		b.Queue(`INSERT INTO payment_moves (payment_id, n, at, from_state, to_state, input) VALUES ($1, $2, $3, $4, $5, $6)`,
+			m.Payment, m.N, m.At, m.From, m.To, m.Input)
+	}
 	for _, m := range c.Messages {
 		b.Queue(`INSERT INTO messages (id, rider, kind, order_id, amount, at) VALUES ($1, $2, $3, $4, $5, $6)`,
 			m.ID, m.Rider, m.Kind, nilUUID(m.Order), m.Amount, m.At)

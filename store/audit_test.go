@@ -33,23 +33,28 @@ var corruptions = map[string]string{
 	"audit_a7_totaliser_grows":             `UPDATE evidence SET counters = '{"totaliser": {"1": 499}}' WHERE device = 'pump-1' AND kind = 'alarm'`,
 	"audit_a7_fuel_as_stated":              `UPDATE evidence SET counters = jsonb_set(counters, '{fen}', '1') WHERE device = 'pump-1' AND kind = 'ended'`,
 	"audit_a3_authorised_before_start":     `UPDATE orders SET pay_with = 'prepay' WHERE state = 'settled' AND kind = 'lock'`,
-	"audit_m7_ledger_is_what_wechat_moved": aPayment + `(gen_random_uuid(), 'transaction', 'topup', gen_random_uuid(), '', '', '', 'collecting', 5, 5, 0, 0, false, NULL, NULL, '', '', '', 0, now(), '', 1)`,
-	"audit_m8_paybacks_within_payment": aPayment + `('01900000-0000-7000-8000-0000000000f1', 'transaction', 'topup', gen_random_uuid(), '', '', '', 'open', 5, 0, 0, 0, false, NULL, NULL, '', '', '', 0, now(), '', 1),
-		(gen_random_uuid(), 'refund', 'payback', gen_random_uuid(), '', '', '', 'open', 5, 0, 0, 0, false, '01900000-0000-7000-8000-0000000000f1', gen_random_uuid(), '', '', '', 0, now(), '', 1)`,
-	"audit_e1_prefix_is_whole":   `DELETE FROM evidence WHERE kind = 'rejected'`,
-	"audit_e3_history_is_a_path": `DELETE FROM order_moves WHERE to_state = 'voided'`,
-	"audit_e5_key_has_effect":    `UPDATE idempotency_keys SET order_id = gen_random_uuid() WHERE key = 'p1'`,
-	"audit_s6_act_has_row":       `UPDATE orders SET ended_by = 'staff_ended' WHERE state = 'settled'`,
-	"quote_recomputed":           `UPDATE orders SET usage = jsonb_set(usage, '{billed_ms}', '600000') WHERE state = 'settled'`,
+	"audit_m7_ledger_is_what_wechat_moved": aPayment + `(gen_random_uuid(), 'transaction', 'topup', gen_random_uuid(), '', '', '', 'collecting', 5, 5, 0, 0, 0, false, NULL, NULL, '', '', '', 0, now(), '', 1)`,
+	"audit_m8_paybacks_within_payment": aPayment + `('01900000-0000-7000-8000-0000000000f1', 'transaction', 'topup', gen_random_uuid(), '', '', '', 'open', 5, 0, 0, 0, 0, false, NULL, NULL, '', '', '', 0, now(), '', 1),
+		(gen_random_uuid(), 'refund', 'payback', gen_random_uuid(), '', '', '', 'open', 5, 0, 0, 0, 0, false, '01900000-0000-7000-8000-0000000000f1', gen_random_uuid(), '', '', '', 0, now(), '', 1)`,
+	"audit_m8_prepaid_goes_back": `INSERT INTO accounts SELECT 'prepaid:' || id, 5, 0, 1 FROM orders WHERE state = 'voided';
+		INSERT INTO transfers SELECT gen_random_uuid(), 'single', 'elsewhere', 'prepaid:' || id, 5, 'prepay', NULL, NULL, '' FROM orders WHERE state = 'voided'`,
+	"audit_e3_payment_history_is_a_path": aPayment + `(gen_random_uuid(), 'transaction', 'topup', gen_random_uuid(), '', '', '', 'open', 5, 0, 0, 0, 0, false, NULL, NULL, '', '', '', 0, now(), '', 1)`,
+	"audit_e1_prefix_is_whole":           `DELETE FROM evidence WHERE kind = 'rejected'`,
+	"audit_e3_history_is_a_path":         `DELETE FROM order_moves WHERE to_state = 'voided'`,
+	"audit_e5_key_has_effect":            `UPDATE idempotency_keys SET order_id = gen_random_uuid() WHERE key = 'p1'`,
+	"audit_s6_act_has_row":               `UPDATE orders SET ended_by = 'staff_ended' WHERE state = 'settled'`,
+	"quote_recomputed":                   `UPDATE orders SET usage = jsonb_set(usage, '{billed_ms}', '600000') WHERE state = 'settled'`,
 }
 
-const aPayment = `INSERT INTO payments (id, road, purpose, rider, venue, device, kind, state, amount, moved, back, asked, late, of_id, hold_id, key, ref, last, tries, created_at, reason, version) VALUES `
+const aPayment = `INSERT INTO payments (id, road, purpose, rider, venue, device, kind, state, amount, moved, back, backs, asked, late, of_id, hold_id, key, ref, last, tries, created_at, reason, version) VALUES `
 
 // besides lists the views that a corruption cannot help filling as well.
 var besides = map[string][]string{
-	"audit_a3_start_is_funded":            {"audit_a6_no_order_beside_open_start"},
-	"audit_a6_no_order_beside_open_start": {"audit_a3_start_is_funded"},
-	"audit_m4_hold_resolved_with_order":   {"audit_a3_start_is_funded"},
+	"audit_a3_start_is_funded":             {"audit_a6_no_order_beside_open_start"},
+	"audit_a6_no_order_beside_open_start":  {"audit_a3_start_is_funded"},
+	"audit_m4_hold_resolved_with_order":    {"audit_a3_start_is_funded"},
+	"audit_m7_ledger_is_what_wechat_moved": {"audit_e3_payment_history_is_a_path"},
+	"audit_m8_paybacks_within_payment":     {"audit_e3_payment_history_is_a_path"},
 }
 
 func TestEachAuditViewSeesItsCorruptionAndOnlyIt(t *testing.T) {

@@ -37,9 +37,8 @@ func scanBillDay(row pgx.CollectableRow) (order.BillDay, error) {
 func (db *DB) DueBills(ctx context.Context, last string) ([]order.BillDay, error) {
 	if _, err := db.pool.Exec(ctx, `INSERT INTO bill_days (day, state, lines, came_fen, went_fen, differences, tries, due_at, at)
 		SELECT to_char(d, 'YYYY-MM-DD'), 'waiting', 0, 0, 0, 0, 0, clock_timestamp(), clock_timestamp()
-		FROM (SELECT (min(created_at) AT TIME ZONE interval '+08:00')::date AS day FROM payments) first,
+		FROM (SELECT (created_at AT TIME ZONE interval '+08:00')::date AS day FROM payments ORDER BY id LIMIT 1) first,
 			generate_series(greatest(first.day, $1::date - 80)::timestamp, $1::date::timestamp, interval '1 day') d
-		WHERE first.day IS NOT NULL
 		ON CONFLICT DO NOTHING`, last); err != nil {
 		return nil, fmt.Errorf("note days to reconcile: %w", err)
 	}
@@ -85,32 +84,39 @@ func (db *DB) MatchBill(ctx context.Context, day string, lines []billing.BillLin
 		} else {
 			d.Came += l.Amount
 		}
-		b.Queue(`INSERT INTO bill_lines (back, ref, day, number, amount, at) VALUES ($1, $2, $3, $4, $5, $6)
-			ON CONFLICT (back, ref) DO UPDATE SET day = excluded.day, number = excluded.number, amount = excluded.amount`, back, l.ID, day, l.Number, l.Amount, l.At)
+		b.Queue(`INSERT INTO bill_lines (back, ref, day, number, amount, state, at) VALUES ($1, $2, $3, $4, $5, $6, $7)
+			ON CONFLICT (back, ref) DO UPDATE SET day = excluded.day, number = excluded.number, amount = excluded.amount, state = excluded.state`,
+			back, l.ID, day, l.Number, l.Amount, l.State, l.At)
 	}
 	if err := tx.SendBatch(ctx, b).Close(); err != nil {
 		return fail(err)
 	}
 	rows, err := tx.Query(ctx, `
-		WITH billed AS (
-			SELECT back, number, sum(amount) AS amount FROM bill_lines
+		WITH day AS NOT MATERIALIZED (
+			SELECT $1::text::date::timestamp AT TIME ZONE interval '+08:00' AS begins
+		), billed AS (
+			SELECT back, number, sum(amount) AS amount, max(state) AS state FROM bill_lines
 			WHERE (back, number) IN (SELECT back, number FROM bill_lines WHERE day = $1) GROUP BY back, number
-		), ours AS (
-			SELECT p.*, p.road = 'refund' AS goes_back, replace(p.id::text, '-', '') AS number,
-				CASE p.road WHEN 'refund' THEN p.created_at ELSE p.done_at END AS stands_at -- refunds stand where they were accepted
-			FROM payments p
+		), ours AS NOT MATERIALIZED (
+			SELECT p.*, p.road = 'refund' AS goes_back, replace(p.id::text, '-', '') AS number FROM payments p
 		)
 		SELECT l.number, '', format('the bill has %s fen for a number that is none of ours', l.amount)
 		FROM billed l LEFT JOIN ours p ON p.number = l.number AND p.goes_back = l.back WHERE p.id IS NULL
 		UNION ALL
-		SELECT l.number, coalesce(p.order_id::text, ''), format('the bill has %s fen, the ledger %s; the payment is %s', l.amount,
+		SELECT l.number, coalesce(p.order_id::text, ''), format('the bill has %s fen (%s), the ledger %s; the payment is %s', l.amount, l.state,
 			CASE WHEN l.back THEN p.amount ELSE p.moved END, p.state)
-		FROM billed l JOIN ours p ON p.number = l.number AND p.goes_back = l.back
-		WHERE CASE WHEN l.back THEN p.amount <> l.amount WHEN p.state = 'collecting' THEN p.moved < l.amount ELSE p.moved <> l.amount END
+		FROM day, billed l JOIN ours p ON p.number = l.number AND p.goes_back = l.back
+		WHERE CASE WHEN l.back THEN p.amount <> l.amount OR p.state = 'closed' AND l.state = 'SUCCESS'
+			-- Of a bill that was collected in parts the later ones stand in later days.
+			WHEN p.state = 'paid' AND (p.road <> 'score' OR p.done_at < day.begins + interval '1 day') THEN p.moved <> l.amount
+			ELSE p.moved < l.amount END
 		UNION ALL
 		SELECT p.number, coalesce(p.order_id::text, ''), format('the ledger has %s fen, the bill nothing', p.moved)
-		FROM ours p, (SELECT $1::date::timestamp AT TIME ZONE interval '+08:00' AS begins) day
-		WHERE p.state = 'paid' AND p.stands_at >= day.begins - interval '10 minutes' AND p.stands_at < day.begins + interval '23 hours 50 minutes'
+		FROM day, ours p
+		-- What moved just before midnight may stand in the next day's bill, and a refund
+		-- stands where WeChat accepted it, which is a day after we made it at the latest.
+		WHERE p.state = 'paid' AND (NOT p.goes_back AND p.done_at >= day.begins - interval '10 minutes' AND p.done_at < day.begins + interval '23 hours 50 minutes'
+				OR p.goes_back AND p.done_at >= day.begins - interval '24 hours 10 minutes' AND p.done_at < day.begins - interval '10 minutes')
 			AND NOT EXISTS (SELECT FROM bill_lines l WHERE l.back = p.goes_back AND l.number = p.number)`, day)
 	if err != nil {
 		return fail(err)
@@ -145,21 +151,30 @@ func (db *DB) MatchBill(ctx context.Context, day string, lines []billing.BillLin
 }
 
 // Debts lists what is unpaid, oldest first: what WeChat is collecting, and of each
-// rider's debt the newest orders that make it up, since payments pay the oldest.
+// rider's debt the newest transfers that make it up, since payments pay the oldest.
 func (db *DB) Debts(ctx context.Context, rider string, limit int) ([]order.DebtRow, error) {
+	score, owed := "", `a.id LIKE 'receivable:%'`
+	args := []any{limit}
+	if rider != "" { // texts of their own: one plan serves every parameter
+		score, owed = "AND p.rider = $2::uuid", "a.id = 'receivable:' || $2::text"
+		if uuidOrNil(rider) == nil {
+			return nil, nil
+		}
+		args = append(args, rider)
+	}
 	rows, err := db.pool.Query(ctx, `
 		SELECT rider, order_id, amount, since, score, next_at, blocks FROM (
 			SELECT p.rider::text AS rider, p.order_id::text AS order_id, p.amount - p.moved AS amount, p.billed_at AS since, true AS score,
-				p.due_at AS next_at, p.expires_at < clock_timestamp() AS blocks
-			FROM payments p WHERE p.road = 'score' AND p.state IN ('completing', 'collecting') AND ($1 = '' OR p.rider = $2::uuid)
+				p.due_at AS next_at, p.state = 'collecting' AND p.expires_at < now() AS blocks
+			FROM payments p WHERE p.road = 'score' AND p.state IN ('completing', 'collecting') `+score+`
 			UNION ALL
-			SELECT o.rider, o.id::text, least(o.debt, -a.posted - o.newer), o.done_at, false, NULL, true
+			SELECT substr(a.id, length('receivable:') + 1), coalesce(t.order_id::text, ''), least(t.amount, -a.posted - t.newer), t.at, false, NULL, true
 			FROM accounts a JOIN LATERAL (
-				SELECT o.rider, o.id, o.debt, o.done_at, coalesce(sum(o.debt) OVER (ORDER BY o.id DESC ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING), 0) AS newer
-				FROM orders o WHERE o.rider = substr(a.id, length('receivable:') + 1) AND o.debt > 0 AND o.state = 'settled'
-			) o ON o.newer < -a.posted
-			WHERE a.id LIKE 'receivable:%' AND a.posted < 0 AND ($1 = '' OR a.id = 'receivable:' || $1)
-		) d ORDER BY since LIMIT $3`, rider, uuidOrNil(rider), limit)
+				SELECT t.order_id, t.amount, t.at, coalesce(sum(t.amount) OVER (ORDER BY t.id DESC ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING), 0) AS newer
+				FROM transfers t WHERE t.debit = a.id
+			) t ON t.newer < -a.posted
+			WHERE a.posted < 0 AND `+owed+`
+		) d ORDER BY since LIMIT $1`, args...)
 	if err != nil {
 		return nil, fmt.Errorf("list debts: %w", err)
 	}

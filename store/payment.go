@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -14,14 +16,14 @@ import (
 )
 
 const paymentColumns = `id::text, road, purpose, rider::text, coalesce(order_id::text, ''), venue, device, kind, state, amount, moved,
-	back, asked, late, coalesce(of_id::text, ''), coalesce(hold_id::text, ''), key, ref, last, tries, created_at, billed_at,
+	back, backs, asked, late, coalesce(of_id::text, ''), coalesce(hold_id::text, ''), debits, debit, key, ref, last, tries, created_at, billed_at,
 	expires_at, due_at, done_at, reason, version`
 
 func scanPayment(row pgx.Row) (order.Payment, error) {
 	var p order.Payment
 	var billed, expires, due, done *time.Time
 	err := row.Scan(&p.ID, &p.Road, &p.For, &p.Rider, &p.Order, &p.Venue, &p.Device, &p.Kind, &p.State, &p.Amount, &p.Moved,
-		&p.Back, &p.Asked, &p.Late, &p.Of, &p.Hold, &p.Key, &p.Ref, &p.Last, &p.Tries, &p.CreatedAt, &billed, &expires, &due,
+		&p.Back, &p.Backs, &p.Asked, &p.Late, &p.Of, &p.Hold, &p.Debits, &p.Debit, &p.Key, &p.Ref, &p.Last, &p.Tries, &p.CreatedAt, &billed, &expires, &due,
 		&done, &p.Reason, &p.Version)
 	for _, t := range []struct {
 		from *time.Time
@@ -35,20 +37,25 @@ func scanPayment(row pgx.Row) (order.Payment, error) {
 }
 
 func queuePayment(b *pgx.Batch, p order.Payment) {
+	debits := p.Debits
+	if debits == nil {
+		debits = []order.PaymentDebit{}
+	}
 	args := []any{p.ID, p.Version, p.State, p.Amount, p.Moved, p.Back, p.Asked, p.Late, p.Key, p.Ref, p.Last, p.Tries,
-		nilTime(p.BilledAt), nilTime(p.ExpiresAt), nilTime(p.DueAt), nilTime(p.DoneAt), p.Reason}
+		nilTime(p.BilledAt), nilTime(p.ExpiresAt), nilTime(p.DueAt), nilTime(p.DoneAt), p.Reason, p.Backs, debits}
 	if p.Version != 0 {
 		b.Queue(replaced(`UPDATE payments SET version = $2 + 1, state = $3, amount = $4, moved = $5, back = $6, asked = $7,
 			late = $8, key = $9, ref = $10, last = $11, tries = $12, billed_at = $13, expires_at = $14, due_at = $15,
-			done_at = $16, reason = $17
+			done_at = $16, reason = $17, backs = $18, debits = $19
 			WHERE id = $1 AND version = $2`, "payment"), args...)
 		return
 	}
 	b.Queue(`INSERT INTO payments (id, version, state, amount, moved, back, asked, late, key, ref, last, tries, billed_at,
-		expires_at, due_at, done_at, reason, road, purpose, rider, order_id, venue, device, kind, of_id, hold_id, created_at)
+		expires_at, due_at, done_at, reason, backs, debits, road, purpose, rider, order_id, venue, device, kind, of_id, hold_id,
+		created_at, debit)
 		VALUES ($1, $2 + 1, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23,
-		$24, $25, $26, $27)`,
-		append(args, p.Road, p.For, p.Rider, nilUUID(p.Order), p.Venue, p.Device, p.Kind, nilUUID(p.Of), nilUUID(p.Hold), p.CreatedAt)...)
+		$24, $25, $26, $27, $28, $29, $30)`,
+		append(args, p.Road, p.For, p.Rider, nilUUID(p.Order), p.Venue, p.Device, p.Kind, nilUUID(p.Of), nilUUID(p.Hold), p.CreatedAt, p.Debit)...)
 }
 
 // queueLoadPayments reads the payments that a snapshot holds; see order.Snapshot.
@@ -106,12 +113,21 @@ func (db *DB) whose(ctx context.Context, q order.Query) (order.Query, error) {
 // DuePayments implements order.Purses.
 func (db *DB) DuePayments(ctx context.Context, lease time.Duration, limit int) ([]string, error) {
 	rows, err := db.pool.Query(ctx, `UPDATE payments SET due_at = clock_timestamp() + $1, tries = tries + 1 WHERE id IN (
-		SELECT id FROM payments WHERE due_at <= clock_timestamp() ORDER BY due_at LIMIT $2 FOR UPDATE SKIP LOCKED)
+		SELECT id FROM payments WHERE due_at <= now() ORDER BY due_at LIMIT $2 FOR UPDATE SKIP LOCKED)
 		RETURNING id::text`, lease, limit)
 	if err != nil {
 		return nil, fmt.Errorf("look for due payments: %w", err)
 	}
 	return pgx.CollectRows(rows, pgx.RowTo[string])
+}
+
+// PaymentsLeft counts payments with a step that is still to be taken.
+func (db *DB) PaymentsLeft(ctx context.Context) (int, error) {
+	var n int
+	if err := db.pool.QueryRow(ctx, `SELECT count(*) FROM payments WHERE due_at IS NOT NULL`).Scan(&n); err != nil {
+		return 0, fmt.Errorf("count payments: %w", err)
+	}
+	return n, nil
 }
 
 // Payer implements order.Purses.
@@ -149,13 +165,17 @@ func (db *DB) AddNotice(ctx context.Context, said billing.Said, event string) er
 	return nil
 }
 
-// Notices implements order.Purses.
+// Notices implements order.Purses: the n-th look at one waits longer for the next.
 func (db *DB) Notices(ctx context.Context, limit int) ([]order.Notice, error) {
-	rows, err := db.pool.Query(ctx, `SELECT id::text, said FROM notices WHERE done_at IS NULL ORDER BY id LIMIT $1`, limit)
+	rows, err := db.pool.Query(ctx, `UPDATE notices SET tries = tries + 1, due_at = clock_timestamp() + least(tries + 1, 60) * interval '10 s'
+		WHERE id IN (SELECT id FROM notices WHERE done_at IS NULL AND due_at <= now() ORDER BY due_at LIMIT $1 FOR UPDATE SKIP LOCKED)
+		RETURNING id::text, said`, limit)
 	if err != nil {
 		return nil, fmt.Errorf("read notifications: %w", err)
 	}
-	return pgx.CollectRows(rows, pgx.RowToStructByPos[order.Notice])
+	found, err := pgx.CollectRows(rows, pgx.RowToStructByPos[order.Notice])
+	slices.SortFunc(found, func(a, b order.Notice) int { return strings.Compare(a.ID, b.ID) })
+	return found, err
 }
 
 // Payments lists payments, newest first, by what the page names; empty fields filter

@@ -84,7 +84,7 @@ func (c *Cashier) tradeBill(ctx context.Context, day string) ([]billing.BillLine
 		return nil, billVerdict(ctx, err)
 	}
 	defer func() { _ = file.Response.Body.Close() }()
-	return readBill(ctx, file.Response.Body, [sha1.Size]byte(want), maxBill)
+	return readBill(ctx, file.Response.Body, c.cfg.AppID, [sha1.Size]byte(want), maxBill)
 }
 
 // billVerdict knows the two refusals that are facts.
@@ -104,7 +104,7 @@ func billVerdict(ctx context.Context, err error) error {
 
 // readBill unpacks, sums and parses a file as it comes, so that memory holds its
 // lines and never the file. Nothing is returned unless the sum is right.
-func readBill(ctx context.Context, packed io.Reader, want [sha1.Size]byte, most int64) ([]billing.BillLine, error) {
+func readBill(ctx context.Context, packed io.Reader, app string, want [sha1.Size]byte, most int64) ([]billing.BillLine, error) {
 	source := &leaky{Reader: packed}
 	in := bufio.NewReader(source)
 	plain := io.Reader(in)
@@ -118,7 +118,7 @@ func readBill(ctx context.Context, packed io.Reader, want [sha1.Size]byte, most 
 	}
 	sum := sha1.New()
 	limited := &io.LimitedReader{R: plain, N: most + 1}
-	lines, parseErr := parseBill(io.TeeReader(limited, sum))
+	lines, parseErr := parseBill(io.TeeReader(limited, sum), app)
 	if parseErr == nil || source.err == nil {
 		// What the parser left behind belongs to the sum too.
 		if _, err := io.Copy(sum, limited); err != nil {

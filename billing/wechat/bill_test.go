@@ -49,7 +49,7 @@ func TestBillsAreReadByTheirTitles(t *testing.T) {
 	}
 	other := strings.Join([]string{turned(billHead), turned(rowPaid), turned(rowScore), turned(rowBack), turned(billFoot), turned(rowTotal)}, "\n")
 	for name, file := range map[string]string{"as it comes": goodBill(), "turned": other} {
-		got, err := parseBill(strings.NewReader(file))
+		got, err := parseBill(strings.NewReader(file), "")
 		if err != nil || len(got) != len(want) {
 			t.Fatalf("%s: got %v, %v", name, got, err)
 		}
@@ -87,7 +87,7 @@ func TestBillsThatDoNotAddUpAreRefused(t *testing.T) {
 		if file == goodBill() {
 			t.Fatalf("%s: nothing was replaced", name)
 		}
-		got, err := parseBill(strings.NewReader(file))
+		got, err := parseBill(strings.NewReader(file), "")
 		if !errors.Is(err, ErrBill) || !strings.Contains(err.Error(), tc.want) || got != nil {
 			t.Errorf("%s: got %d lines, %v, want ErrBill and %q", name, len(got), err, tc.want)
 		}
@@ -131,10 +131,10 @@ func packed(plain string) []byte {
 func TestBillFilesMustBeWholeAndSigned(t *testing.T) {
 	sum := sha1.Sum([]byte(goodBill()))
 	file := packed(goodBill())
-	if got, err := readBill(t.Context(), bytes.NewReader(file), sum, maxBill); err != nil || len(got) != 3 {
+	if got, err := readBill(t.Context(), bytes.NewReader(file), "", sum, maxBill); err != nil || len(got) != 3 {
 		t.Errorf("packed: got %d lines, %v", len(got), err)
 	}
-	if got, err := readBill(t.Context(), strings.NewReader(goodBill()), sum, maxBill); err != nil || len(got) != 3 {
+	if got, err := readBill(t.Context(), strings.NewReader(goodBill()), "", sum, maxBill); err != nil || len(got) != 3 {
 		t.Errorf("plain: got %d lines, %v", len(got), err)
 	}
 	network := errors.New("CANARYBODY")
@@ -152,7 +152,7 @@ func TestBillFilesMustBeWholeAndSigned(t *testing.T) {
 		"network":     {io.MultiReader(bytes.NewReader(file[:len(file)/2]), failing{network}), maxBill, billing.ErrUnsure, ""},
 		"at once":     {failing{network}, maxBill, billing.ErrUnsure, ""},
 	} {
-		got, err := readBill(t.Context(), tc.in, sum, tc.most)
+		got, err := readBill(t.Context(), tc.in, "", sum, tc.most)
 		if !errors.Is(err, tc.want) || !strings.Contains(err.Error(), tc.text) || got != nil {
 			t.Errorf("%s: got %d lines, %v, want %v", name, len(got), err, tc.want)
 		}
@@ -188,7 +188,7 @@ func TestMonthOfLinesFitsInMemory(t *testing.T) {
 	var before, after runtime.MemStats
 	runtime.GC()
 	runtime.ReadMemStats(&before)
-	lines, err := readBill(t.Context(), read, [sha1.Size]byte(sum.Sum(nil)), maxBill)
+	lines, err := readBill(t.Context(), read, "", [sha1.Size]byte(sum.Sum(nil)), maxBill)
 	runtime.GC()
 	runtime.ReadMemStats(&after)
 	if err != nil || len(lines) != rows {
@@ -206,7 +206,7 @@ func FuzzParseBill(f *testing.F) {
 	f.Add(strings.ReplaceAll(goodBill(), "\r\n", "\n"))
 	f.Add(billHead + "\n" + billFoot + "\n`0,`0,`0,`0,`0,`0,`0")
 	f.Fuzz(func(t *testing.T, file string) {
-		lines, err := parseBill(strings.NewReader(file))
+		lines, err := parseBill(strings.NewReader(file), "")
 		if err != nil {
 			if !errors.Is(err, ErrBill) || lines != nil {
 				t.Fatalf("got %d lines, %v", len(lines), err)

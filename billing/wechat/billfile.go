@@ -16,6 +16,7 @@ import (
 // before, the older one follows.
 var (
 	colTime       = []string{"交易时间"}
+	colApp        = []string{"公众账号ID"}
 	colID         = []string{"微信订单号"}
 	colNumber     = []string{"商户订单号"}
 	colKind       = []string{"交易类型"}
@@ -31,7 +32,7 @@ var (
 	footAmount    = []string{"订单总金额", "总交易额"}
 	footBack      = []string{"申请退款总金额", "退款总金额", "总退款金额"}
 	footFee       = []string{"手续费总金额"}
-	billColumns   = [][]string{colTime, colID, colNumber, colKind, colState, colAmount, colRefundID, colRefund, colBack, colBackState, colAttached, colFee}
+	billColumns   = [][]string{colTime, colApp, colID, colNumber, colKind, colState, colAmount, colRefundID, colRefund, colBack, colBackState, colAttached, colFee}
 	footerColumns = [][]string{footLines, footAmount, footBack, footFee}
 )
 
@@ -44,6 +45,7 @@ const (
 
 // billFile is a bill while it is read.
 type billFile struct {
+	app    string         // whose lines are wanted; "" = all
 	at     map[string]int // columns by the first title of each list
 	width  int
 	lines  []billing.BillLine
@@ -55,11 +57,12 @@ type billFile struct {
 
 // parseBill reads a plain bill: a row of titles, rows whose fields each begin with a
 // backtick, a row of titles of totals, and the totals. Its errors are ErrBill, with
-// the line, and those of in.
-func parseBill(in io.Reader) ([]billing.BillLine, error) {
+// the line, and those of in. Lines of other apps of the merchant count in the totals
+// and are left out.
+func parseBill(in io.Reader, app string) ([]billing.BillLine, error) {
 	scan := bufio.NewScanner(in)
 	scan.Buffer(make([]byte, 0, 4096), maxBillRow)
-	b := &billFile{}
+	b := &billFile{app: app}
 	var totals map[string]int
 	var totalsWidth int
 	done := false
@@ -169,7 +172,7 @@ func (b *billFile) add(row string) error {
 	case field(colKind) == "AUTH":
 		line.Road = billing.Score // of another system; its number is WeChat's
 	}
-	if line.Amount == 0 {
+	if line.Amount == 0 || b.app != "" && field(colApp) != b.app {
 		return nil
 	}
 	if line.Number == "" || line.ID == "" {

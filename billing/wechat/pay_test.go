@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"reflect"
 	"strconv"
 	"strings"
 	"testing"
@@ -34,7 +35,7 @@ func TestTransactionFromKeyToMoneyBack(t *testing.T) {
 		t.Errorf("paid: got %+v", paid)
 	}
 	s.pass(time.Second)
-	if heard := s.notices(); len(heard) != 1 || heard[0].kind != "TRANSACTION.SUCCESS" || heard[0].said != paid || heard[0].err != nil {
+	if heard := s.notices(); len(heard) != 1 || heard[0].kind != "TRANSACTION.SUCCESS" || !reflect.DeepEqual(heard[0].said, paid) || heard[0].err != nil {
 		t.Errorf("heard %+v, want what the query said: %+v", heard, paid)
 	}
 	if got := s.do(a); got.Stands != billing.StandsRefused || got.Why != billing.WhyState {
@@ -54,7 +55,7 @@ func TestTransactionFromKeyToMoneyBack(t *testing.T) {
 	s.pass(time.Minute)
 	done := s.then(back, billing.AskQuery)
 	s.want(done, billing.StandsPaid, 500, 500)
-	if heard := s.notices(); len(heard) != 1 || heard[0].kind != "REFUND.SUCCESS" || heard[0].said != done {
+	if heard := s.notices(); len(heard) != 1 || heard[0].kind != "REFUND.SUCCESS" || !reflect.DeepEqual(heard[0].said, done) {
 		t.Errorf("heard %+v, want %+v", heard, done)
 	}
 	s.want(s.then(a, billing.AskQuery), billing.StandsPaid, 2000, 2000)
@@ -127,7 +128,7 @@ func TestScoreOrderFromConfirmationToDebit(t *testing.T) {
 	}
 	created := s.do(a)
 	s.want(created, billing.StandsOpen, 2000, 0)
-	if again := s.do(a); again != created || created.Key == "" {
+	if again := s.do(a); !reflect.DeepEqual(again, created) || created.Key == "" {
 		t.Errorf("the same ask again: got %+v, want %+v", again, created)
 	}
 	other := a
@@ -147,7 +148,7 @@ func TestScoreOrderFromConfirmationToDebit(t *testing.T) {
 	confirmed := s.then(a, billing.AskQuery)
 	s.want(confirmed, billing.StandsConfirmed, 2000, 0)
 	s.pass(time.Second)
-	if heard := s.notices(); len(heard) != 1 || heard[0].kind != "PAYSCORE.USER_CONFIRM" || heard[0].said != confirmed {
+	if heard := s.notices(); len(heard) != 1 || heard[0].kind != "PAYSCORE.USER_CONFIRM" || !reflect.DeepEqual(heard[0].said, confirmed) {
 		t.Errorf("heard %+v, want %+v", heard, confirmed)
 	}
 	if got := s.then(a, billing.AskCollect); got.Stands != billing.StandsRefused || got.Why != billing.WhyState {
@@ -170,7 +171,7 @@ func TestScoreOrderFromConfirmationToDebit(t *testing.T) {
 	if paid.ID == "" || paid.At.IsZero() {
 		t.Errorf("paid: got %+v", paid)
 	}
-	if heard := s.notices(); len(heard) != 1 || heard[0].kind != "PAYSCORE.USER_PAID" || heard[0].said != paid {
+	if heard := s.notices(); len(heard) != 1 || heard[0].kind != "PAYSCORE.USER_PAID" || !reflect.DeepEqual(heard[0].said, paid) {
 		t.Errorf("heard %+v, want %+v", heard, paid)
 	}
 	back := s.ask(billing.Refund, billing.AskCreate, 50)
@@ -263,7 +264,7 @@ func TestScoreOrderThatIsNotUsed(t *testing.T) {
 }
 
 func TestPayScoreRefusesRiders(t *testing.T) {
-	for code, why := range map[string]string{"271300099": billing.WhyRisk, "271299627": billing.WhyArrears, "268560785": billing.WhyRisk, "268503786": billing.WhyRisk} {
+	for code, why := range map[string]string{"271300099": billing.WhyRisk, "271299627": billing.WhyArrears, "268560785": billing.WhyRisk, "268503786": billing.WhySetup} {
 		s := newShop(t, nil)
 		if err := s.fake.ScoreFor("ann", fakewechat.ScoreConduct{RefuseCode: code}); err != nil {
 			t.Fatal(err)

@@ -10,6 +10,24 @@ import (
 	"github.com/wechatpay-apiv3/wechatpay-go/services/refunddomestic"
 )
 
+// refundText is what the rider's bill says of why money comes back. It must be the same
+// for each try of one refund. A word that is not known says nothing.
+func refundText(word string) string {
+	switch word {
+	case "rest":
+		return "预付款余额退回"
+	case "withdrawal":
+		return "钱包余额提现"
+	case "over_balance_cap":
+		return "超出余额上限退回"
+	case "refund", "retry":
+		return "退款"
+	case "":
+		return ""
+	}
+	return "订单未开始,全额退回"
+}
+
 // maxRefundReason is what the rider's bill shows.
 const maxRefundReason = 80
 
@@ -31,8 +49,8 @@ func (c *Cashier) createRefund(ctx context.Context, a billing.Ask) (billing.Said
 	default:
 		return billing.Said{}, fmt.Errorf("%w: a refund needs the number or the id of what it gives back", ErrBadAsk)
 	}
-	if a.Reason != "" {
-		request.Reason = core.String(clip(a.Reason, maxRefundReason))
+	if text := refundText(a.Reason); text != "" {
+		request.Reason = core.String(clip(text, maxRefundReason))
 	}
 	answer, _, err := c.refunds().Create(ctx, request)
 	if err != nil {

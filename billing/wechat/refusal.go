@@ -37,7 +37,7 @@ var byNumber = map[string]meaning{
 	"271316598": refusedFor(billing.WhyFigures),     // score order known with other figures
 	"271300099": refusedFor(billing.WhyRisk),        // risk assessment
 	"268560785": refusedFor(billing.WhyRisk),        // teen mode
-	"268503786": refusedFor(billing.WhyRisk),        // rider not in the white list of a service under test
+	"268503786": refusedFor(billing.WhySetup),       // no permission, or a rider outside of the white list of a service under test
 	"271299627": refusedFor(billing.WhyArrears),     // unpaid score orders
 	"271316656": refusedFor(billing.WhySetup),       // risk fund above the cap of the service id
 	"271302144": refusedFor(billing.WhySetup),       // merchant not of the service id
@@ -144,7 +144,7 @@ func verdict(ctx context.Context, a billing.Ask, err error) (billing.Said, error
 	case m.stands == billing.StandsCollecting && a.Step != billing.AskCollect:
 		said.Stands, said.Why = billing.StandsRefused, billing.WhyState
 	case a.Road != billing.Score && (m.why == billing.WhyRisk || m.why == billing.WhyArrears), m.why == billing.WhyRisk && a.Step != billing.AskCreate:
-		said.Why = billing.WhySetup // 268503786 is "no permission" anywhere else
+		said.Why = billing.WhySetup // a rider's risk is no matter of these steps
 	case m.stands == billing.StandsRefused && m.why == "":
 		said.Why = code
 		if code == "INVALID_REQUEST" && !numbered && a.Road != billing.Refund {

@@ -93,6 +93,9 @@ func (w scoreWord) money(said *billing.Said) error {
 			return fmt.Errorf("%w: a debit has no possible amount", billing.ErrUnsure)
 		}
 		sum += d.Amount
+		if d.TransactionID != "" && d.Amount > 0 {
+			said.Debits = append(said.Debits, billing.Debit{ID: d.TransactionID, Amount: billing.Fen(d.Amount)})
+		}
 		if d.TransactionID != "" && (said.ID == "" || d.Amount > largest) {
 			said.ID, largest = d.TransactionID, d.Amount
 		}

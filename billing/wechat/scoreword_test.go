@@ -3,6 +3,7 @@ package wechat
 import (
 	"encoding/json"
 	"errors"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -24,10 +25,11 @@ func TestScoreOrdersAreJudgedByAllThreeParts(t *testing.T) {
 			billing.Said{Stands: billing.StandsCollecting, Amount: 150}},
 		{`"state":"DOING","state_description":"MCH_COMPLETE","total_amount":150,"collection":{"state":"USER_PAYING","total_amount":150,"paid_amount":100,
 			"details":[{"seq":1,"amount":100,"paid_time":"20261101100000","transaction_id":"a"}]}`,
-			billing.Said{Stands: billing.StandsCollecting, Amount: 150, Moved: 100, ID: "a", At: time.Date(2026, 11, 1, 2, 0, 0, 0, time.UTC)}},
+			billing.Said{Stands: billing.StandsCollecting, Amount: 150, Moved: 100, ID: "a", Debits: []billing.Debit{{ID: "a", Amount: 100}}, At: time.Date(2026, 11, 1, 2, 0, 0, 0, time.UTC)}},
 		{`"state":"DONE","total_amount":150,"collection":{"state":"USER_PAID","total_amount":150,"paid_amount":150,
 			"details":[{"amount":40,"paid_time":"20261101100000","transaction_id":"a"},{"amount":110,"paid_time":"2026-11-01T10:05:00+08:00","transaction_id":"b"}]}`,
-			billing.Said{Stands: billing.StandsPaid, Amount: 150, Moved: 150, ID: "b", At: time.Date(2026, 11, 1, 2, 5, 0, 0, time.UTC)}},
+			billing.Said{Stands: billing.StandsPaid, Amount: 150, Moved: 150, ID: "b",
+				Debits: []billing.Debit{{ID: "a", Amount: 40}, {ID: "b", Amount: 110}}, At: time.Date(2026, 11, 1, 2, 5, 0, 0, time.UTC)}},
 		{`"state":"DONE","total_amount":0`, billing.Said{Stands: billing.StandsPaid}},
 		{`"state":"REVOKED"`, billing.Said{Stands: billing.StandsClosed}},
 		{`"state":"EXPIRED"`, billing.Said{Stands: billing.StandsClosed}},
@@ -56,7 +58,7 @@ func TestScoreOrdersAreJudgedByAllThreeParts(t *testing.T) {
 			continue
 		}
 		tc.want.Road, tc.want.Number = billing.Score, testNumber
-		if err != nil || got != tc.want {
+		if err != nil || !reflect.DeepEqual(got, tc.want) {
 			t.Errorf("%s: got %+v, %v, want %+v", tc.body, got, err, tc.want)
 		}
 	}

@@ -304,7 +304,7 @@ func (n *node) startOrders(ctx context.Context, conn *bus.Conn) error {
 	if err != nil {
 		return err
 	}
-	if err := n.startPayments(); err != nil {
+	if err := n.startPayments(ctx); err != nil {
 		return err
 	}
 	n.ingest, err = gateway.NewIngest(gateway.IngestConfig{Hearer: n.orders, Keys: deviceKeys{n.db}, Publisher: n.link,
@@ -329,14 +329,18 @@ func (n *node) startOrders(ctx context.Context, conn *bus.Conn) error {
 }
 
 // startPayments runs what deals with WeChat Pay, on every replica.
-func (n *node) startPayments() error {
+func (n *node) startPayments(ctx context.Context) error {
 	c := n.c
 	if c.Teller != nil && c.Orders.Messages {
 		herald := &order.Herald{Teller: c.Teller, Letters: n.db, Log: c.Log}
 		n.beside(herald.Run)
 	}
 	if c.Cashier == nil {
-		return nil
+		left, err := n.db.PaymentsLeft(ctx)
+		if err == nil && left > 0 {
+			c.Log.Error("payments wait and nothing deals with them: start with the merchant's keys, --wechat-mch-id", "payments", left)
+		}
+		return err
 	}
 	collector, err := order.NewCollector(order.CollectorConfig{Service: n.orders, Cashier: c.Cashier, Purses: n.db, Log: c.Log})
 	if err != nil {

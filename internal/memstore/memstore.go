@@ -62,7 +62,9 @@ type Store struct {
 	payments  map[string]order.Payment
 	notices   []notice
 	messages  []order.Message
-	stops     []stop
+
+	paymentMoves []order.PaymentMove
+	stops        []stop
 }
 
 // stop is a stop of a venue with what became of it. Its number is its place.

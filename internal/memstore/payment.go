@@ -52,6 +52,7 @@ func (s *Store) applyPayments(c order.Changes) {
 		}
 	}
 	s.messages = append(s.messages, c.Messages...)
+	s.paymentMoves = append(s.paymentMoves, c.PaymentMoves...)
 }
 
 func (s *Store) stalePayments(c order.Changes) string {
@@ -66,6 +67,9 @@ func (s *Store) stalePayments(c order.Changes) string {
 	for _, p := range c.Payments {
 		if s.payments[p.ID].Version != p.Version {
 			return "payment"
+		}
+		if p.State.Done() && !p.DueAt.IsZero() || p.State.Done() == p.DoneAt.IsZero() || p.Back < 0 || p.Back > p.Moved {
+			panic(fmt.Sprintf("payment that the database refuses: %+v", p))
 		}
 		next[p.ID] = p
 	}

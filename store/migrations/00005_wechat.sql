@@ -15,10 +15,13 @@ CREATE TABLE payments (
   amount     bigint NOT NULL CHECK (amount > 0),
   moved      bigint NOT NULL,
   back       bigint NOT NULL,
+  backs      integer NOT NULL,
   asked      bigint NOT NULL,
   late       boolean NOT NULL,
   of_id      uuid REFERENCES payments,
   hold_id    uuid,
+  debits     jsonb NOT NULL DEFAULT '[]', -- the transactions by which a score order was collected
+  debit      text NOT NULL DEFAULT '', -- of a refund: the one of them that it gives back
   key        text NOT NULL, -- a prepay_id, or a score order's package
   ref        text NOT NULL, -- WeChat's own id
   last       text NOT NULL,
@@ -41,15 +44,41 @@ CREATE INDEX payments_open ON payments (rider) WHERE state NOT IN ('paid', 'clos
 CREATE INDEX payments_of ON payments (of_id) WHERE of_id IS NOT NULL;
 CREATE INDEX payments_done ON payments (done_at) WHERE done_at IS NOT NULL;
 
+-- The history of payments; only ever added to.
+CREATE TABLE payment_moves (
+  payment_id uuid NOT NULL,
+  n          integer NOT NULL, -- orders the history; grows with the payment's version
+  at         timestamptz NOT NULL,
+  from_state text NOT NULL,
+  to_state   text NOT NULL,
+  input      text NOT NULL,
+  PRIMARY KEY (payment_id, n)
+);
+CREATE TRIGGER payment_moves_append_only BEFORE UPDATE OR DELETE ON payment_moves FOR EACH ROW EXECUTE FUNCTION refuse_change();
+
+-- What is over stays over, where no program can forget it: money that moved is never
+-- unmoved, and only signed money reopens what was closed.
+-- +goose StatementBegin
+CREATE FUNCTION payments_legal() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+  IF OLD.state = 'paid' AND (NEW.state <> 'paid' OR NEW.amount <> OLD.amount OR NEW.moved <> OLD.moved)
+     OR OLD.state = 'closed' AND NEW.state NOT IN ('closed', 'paid') OR NEW.moved < OLD.moved THEN
+    RAISE EXCEPTION 'payment % is over', OLD.id USING ERRCODE = 'UL003';
+  END IF;
+  RETURN NEW;
+END $$;
+-- +goose StatementEnd
+CREATE TRIGGER payments_legal BEFORE UPDATE ON payments FOR EACH ROW EXECUTE FUNCTION payments_legal();
+
 -- Only one payment at a time may fund an order.
 CREATE UNIQUE INDEX payments_one_funds_an_order ON payments (order_id)
   WHERE purpose = 'order' AND state IN ('created', 'open', 'confirmed', 'completing', 'collecting');
 
+-- Not validated here: that would read the whole table under the strictest lock. The
+-- next migration does it under a mild one.
 ALTER TABLE orders DROP CONSTRAINT orders_pay_with_check,
-  ADD CONSTRAINT orders_pay_with_check CHECK (pay_with IN ('wallet', 'prepay', 'pay_score', 'service')),
+  ADD CONSTRAINT orders_pay_with_check CHECK (pay_with IN ('wallet', 'prepay', 'pay_score', 'service')) NOT VALID,
   ADD COLUMN payment_id uuid;
-
-ALTER TABLE accounts ADD CONSTRAINT accounts_prepaid_covers CHECK (id NOT LIKE 'prepaid:%' OR (held >= 0 AND posted - held >= 0));
 
 -- Verified notifications, each fact once; dealt with after they were answered.
 CREATE TABLE notices (
@@ -58,10 +87,12 @@ CREATE TABLE notices (
   event   text NOT NULL, -- WeChat's event_type
   said    jsonb NOT NULL,
   at      timestamptz NOT NULL DEFAULT now(),
+  due_at  timestamptz NOT NULL DEFAULT now(),
+  tries   integer NOT NULL DEFAULT 0,
   done_at timestamptz,
   CONSTRAINT notices_once UNIQUE (subject, event)
 );
-CREATE INDEX notices_open ON notices (id) WHERE done_at IS NULL;
+CREATE INDEX notices_open ON notices (due_at) WHERE done_at IS NULL;
 
 -- What riders are to be told, best effort.
 CREATE TABLE messages (
@@ -96,6 +127,7 @@ CREATE TABLE bill_lines (
   day    text NOT NULL,
   number text NOT NULL, -- ours
   amount bigint NOT NULL,
+  state  text NOT NULL, -- WeChat's word for it, when the bill was written
   at     timestamptz NOT NULL,
   PRIMARY KEY (back, ref)
 );
@@ -104,6 +136,7 @@ CREATE INDEX bill_lines_number ON bill_lines (back, number);
 CREATE INDEX payments_number ON payments (replace(id::text, '-', ''));
 
 GRANT SELECT, INSERT, UPDATE ON bill_lines TO unlatch_app;
+GRANT SELECT, INSERT ON payment_moves TO unlatch_app;
 GRANT SELECT, INSERT, UPDATE ON payments, notices, bill_days TO unlatch_app;
 GRANT SELECT, INSERT, UPDATE, DELETE ON messages TO unlatch_app;
 
@@ -178,6 +211,26 @@ SELECT o.id::text AS subject, format('%s, and its payment is %s', o.state, coale
 FROM orders o LEFT JOIN payments p ON p.id = o.payment_id
 WHERE o.pay_with IN ('prepay', 'pay_score') AND o.hold_id IS NOT NULL AND o.state NOT IN ('pending', 'voided')
   AND (p.id IS NULL OR p.road = 'transaction' AND p.state <> 'paid'
-    OR p.road = 'score' AND p.state IN ('created', 'open'));
+    OR p.road = 'score' AND (p.state IN ('created', 'open') OR o.state <> 'settled' AND p.state <> 'confirmed'));
+
+-- What a rider paid for one order is captured or goes back: nothing of it stays behind
+-- once the order is over and nobody collects any more.
+CREATE VIEW audit_m8_prepaid_goes_back AS
+SELECT o.id::text AS subject, format('%s fen that were prepaid are neither captured nor on their way back', a.posted - a.held) AS what
+FROM accounts a JOIN orders o ON a.id = 'prepaid:' || o.id
+WHERE a.posted - a.held > 0 AND o.state IN ('settled', 'voided')
+  AND NOT EXISTS (SELECT FROM payments p WHERE p.order_id = o.id AND p.state IN ('completing', 'collecting'));
+
+-- A payment's history is a path that ends where the payment stands.
+CREATE VIEW audit_e3_payment_history_is_a_path AS
+WITH steps AS (
+  SELECT payment_id, from_state, to_state, lag(to_state) OVER w AS before,
+    row_number() OVER (PARTITION BY payment_id ORDER BY n DESC) AS last
+  FROM payment_moves WINDOW w AS (PARTITION BY payment_id ORDER BY n)
+)
+SELECT payment_id::text AS subject, format('goes from %s, after %s', from_state, before) AS what FROM steps WHERE from_state <> coalesce(before, '')
+UNION ALL
+SELECT p.id::text, format('in state %s, its history ends in %s', p.state, s.to_state)
+FROM payments p LEFT JOIN steps s ON s.payment_id = p.id AND s.last = 1 WHERE s.to_state IS DISTINCT FROM p.state;
 
 GRANT SELECT ON ALL TABLES IN SCHEMA public TO unlatch_app;
