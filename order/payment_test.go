@@ -3,12 +3,9 @@ package order_test
 import (
 	"context"
 	"errors"
-	"maps"
 	"slices"
 	"testing"
 	"time"
-
-	"pgregory.net/rapid"
 
 	"github.com/unlatch/unlatch/billing"
 	"github.com/unlatch/unlatch/device"
@@ -137,25 +134,6 @@ func TestPaidBeforeTheAnswerStartsAfterItGoesBack(t *testing.T) {
 	})
 }
 
-// A confirmed score order can still be cancelled at WeChat, so one that was withdrawn
-// must not start: the cancellation may be on its way.
-func TestAWithdrawnScoreOrderNeverStarts(t *testing.T) {
-	c := atCounter(t)
-	o := c.pending(paying(order.PayScore))
-	number := c.bank.only(billing.Score)
-	c.must(o.ID, order.Cancel)
-	c.bank.confirms(number)
-	c.deliver()
-	c.after(time.Minute)
-	if o = c.wants(o.ID, order.Voided); o.Reason != "cancelled" || c.bank.entries[number].stands != billing.StandsClosed {
-		t.Errorf("%s, and WeChat has it %s; want cancelled and closed", o.Reason, c.bank.entries[number].stands)
-	}
-	if sent := c.dispatched(); len(sent) != 0 {
-		t.Errorf("dispatched %+v", sent)
-	}
-	c.resting()
-}
-
 func TestADeviceThatCannotStartAnyMoreGivesTheMoneyBack(t *testing.T) {
 	c := atCounter(t)
 	o := c.pending(paying(order.PayBefore))
@@ -171,70 +149,6 @@ func TestADeviceThatCannotStartAnyMoreGivesTheMoneyBack(t *testing.T) {
 	c.bank.works()
 	c.after(time.Minute)
 	c.resting()
-}
-
-func TestARideOnPayScoreIsCollectedAfterwards(t *testing.T) {
-	c := atCounter(t)
-	o := c.pending(paying(order.PayScore))
-	number := c.bank.only(billing.Score)
-	c.bank.confirms(number)
-	c.deliver()
-	c.turn()
-	l := c.locks["bike-1"]
-	c.hear(l.opens(c.started(o.ID)))
-	c.bank.slow = true
-	c.pass(3 * time.Minute)
-	c.hear(l.closes())
-	c.turn()
-	if o = c.wants(o.ID, order.Settled); o.Charged != 250 || c.bank.entries[number].amount != 250 {
-		t.Errorf("charged %d, WeChat collects %d; want 250 both", o.Charged, c.bank.entries[number].amount)
-	}
-	if err := c.refund(o.ID, 50, "goodwill"); err != nil {
-		t.Fatal(err)
-	}
-	c.turn()
-	if got := c.bank.entries[number].amount; got != 200 {
-		t.Errorf("after a refund WeChat collects %d, want 200", got)
-	}
-	c.pass(25 * time.Hour)
-	c.hear(l.beat())
-	c.refused(c.placing(), order.ErrDebt)
-	c.after(time.Minute)
-	if m := c.store.Messages(); len(m) != 2 || m[1].Kind != order.TellUnpaid {
-		t.Errorf("messages: %+v, want that it ended and that it is unpaid", m)
-	}
-	c.bank.slow = false
-	c.bank.collect(number)
-	c.deliver()
-	c.turn()
-	c.resting()
-	c.hear(l.beat())
-	c.place()
-	if err := c.refund(o.ID, 200, "all"); err != nil {
-		t.Fatal(err)
-	}
-	c.turn()
-	c.bank.works()
-	c.deliver()
-	c.turn()
-	c.resting()
-}
-
-// scored is a ride on Pay Score that cost 250 and is being collected.
-func scored(t *testing.T) (*counter, order.Order, string) {
-	t.Helper()
-	c := atCounter(t)
-	c.bank.slow = true
-	o := c.pending(paying(order.PayScore))
-	number := c.bank.only(billing.Score)
-	c.bank.confirms(number)
-	c.deliver()
-	c.turn()
-	l := c.locks["bike-1"]
-	c.hear(l.opens(c.started(o.ID)))
-	c.pass(3 * time.Minute)
-	c.hear(l.closes())
-	return c, o, number
 }
 
 func TestARefundThatWeChatRefusesForGoodIsGivenUp(t *testing.T) {
@@ -267,46 +181,6 @@ func TestARefundThatWeChatRefusesForGoodIsGivenUp(t *testing.T) {
 	c.resting()
 }
 
-func TestABillThatWeChatRefusesForGoodBecomesADebt(t *testing.T) {
-	c, _, number := scored(t)
-	c.spend(5000)
-	c.bank.no = map[billing.Step]string{billing.AskComplete: "PARAM_ERROR"}
-	c.after(time.Hour)
-	if _, err := c.mend(order.PaymentOf(number), true, "g"); err != nil {
-		t.Fatal(err)
-	}
-	c.after(time.Minute)
-	if c.owed() != 250 || c.bank.entries[number].stands != billing.StandsClosed {
-		t.Errorf("owed %d, WeChat has it %s; want 250 and closed", c.owed(), c.bank.entries[number].stands)
-	}
-	c.resting()
-}
-
-func TestEachDebitOfAScoreOrderIsRefundedForItself(t *testing.T) {
-	c, o, number := scored(t)
-	c.turn()
-	c.bank.parts = []billing.Fen{100, 100, 50}
-	c.bank.slow = false
-	c.bank.collect(number)
-	c.deliver()
-	c.turn()
-	if p := c.payment(order.PaymentOf(number)); p.State != order.PaymentPaid || len(p.Debits) != 3 {
-		t.Fatalf("%s with debits %+v, want paid in three", p.State, p.Debits)
-	}
-	for i, fen := range []billing.Fen{30, 120, 100} {
-		if err := c.refund(o.ID, fen, string(rune('a'+i))); err != nil {
-			t.Fatal(err)
-		}
-		c.turn()
-		c.bank.works()
-		c.after(time.Minute)
-	}
-	c.resting()
-	if c.bank.net() != 0 || len(c.itemKinds()) != 0 {
-		t.Errorf("WeChat keeps %d of 250, items %v", c.bank.net(), c.itemKinds())
-	}
-}
-
 func TestASecondDecisionMakesTheSameRefund(t *testing.T) {
 	numbers := map[string]bool{}
 	for range 2 { // as after a restore of an older backup: the same ride is settled again
@@ -331,59 +205,6 @@ func TestASecondDecisionMakesTheSameRefund(t *testing.T) {
 	if len(numbers) != 1 {
 		t.Errorf("the refund got the numbers %v, want one", numbers)
 	}
-}
-
-func TestAnUnpaidScoreOrderIsAskedForWithoutFalseAlarms(t *testing.T) {
-	c, _, _ := scored(t)
-	c.after(3 * time.Hour)
-	collects := 0
-	for _, a := range c.bank.asked {
-		if a.Step == billing.AskCollect {
-			collects++
-		}
-	}
-	if kinds := c.itemKinds(); len(kinds) != 0 || collects == 0 {
-		t.Errorf("items %v after asking WeChat to collect %d times, want none", kinds, collects)
-	}
-}
-
-func TestARefusedBillIsTold(t *testing.T) {
-	c, _, _ := scored(t)
-	c.bank.no = map[billing.Step]string{billing.AskComplete: "PARAM_ERROR"}
-	before := len(c.bank.asked)
-	c.after(2 * time.Hour)
-	if kinds := c.itemKinds(); !slices.Contains(kinds, order.ItemPayment) {
-		t.Errorf("items %v, want payment_mismatch", kinds)
-	}
-	if n := len(c.bank.asked) - before; n > 40 {
-		t.Errorf("asked %d times in two hours", n)
-	}
-	c.bank.no = nil
-	c.bank.slow = false
-	c.after(6 * time.Hour)
-	c.bank.works()
-	c.after(6 * time.Hour)
-	c.resting()
-}
-
-func TestABillThatWeChatClosesIsADebt(t *testing.T) {
-	c, o, number := scored(t)
-	c.spend(5000)
-	c.bank.entries[number].stands = billing.StandsClosed // in the middle of the ride, say
-	c.after(time.Minute)
-	if c.owed() != 250 {
-		t.Fatalf("owed %d, want the 250 that WeChat does not collect", c.owed())
-	}
-	c.resting()
-	c.hear(c.locks["bike-1"].beat())
-	c.refused(c.placing(), order.ErrDebt)
-	if err := c.refund(o.ID, 250, "goodwill"); err != nil {
-		t.Fatal(err)
-	}
-	if c.owed() != 0 {
-		t.Errorf("owed %d after the refund, want 0", c.owed())
-	}
-	c.resting()
 }
 
 func TestALateAnswerChangesNothingThatIsOver(t *testing.T) {
@@ -481,42 +302,6 @@ func TestPaymentsMoveOnlyAsTheirTableSays(t *testing.T) {
 	}
 }
 
-func TestWhatTheRiskCapLeavesOpenIsADebt(t *testing.T) {
-	c := atCounter(t)
-	c.spend(4900) // 100 are left in the wallet
-	o := c.pending(paying(order.PayScore))
-	number := c.bank.only(billing.Score)
-	c.bank.confirms(number)
-	c.deliver()
-	c.turn()
-	l := c.locks["bike-1"]
-	c.hear(l.opens(c.started(o.ID)))
-	c.pass(time.Hour) // 1000, and the fund is 800
-	c.hear(l.closes())
-	o = c.wants(o.ID, order.Settled)
-	if o.Charged != 800 || o.Debt != 200 || c.owed() != 100 {
-		t.Errorf("charged %d, debt %d, owed %d; want 800, 200, 100 after the wallet paid its part", o.Charged, o.Debt, c.owed())
-	}
-	c.turn()
-	c.bank.works()
-	c.deliver()
-	c.turn()
-	c.resting()
-	c.hear(l.beat())
-	c.refused(c.placing(), order.ErrDebt)
-	id, err := c.topUpByWeChat(500)
-	if err != nil {
-		t.Fatal(err)
-	}
-	c.turn()
-	c.bank.pays(c.payment(id).Number())
-	c.deliver()
-	c.turn()
-	if c.owed() != 0 || c.wallet().Posted != 400 {
-		t.Errorf("owed %d, wallet %d; want 0 and 400", c.owed(), c.wallet().Posted)
-	}
-}
-
 func TestARefundOfADebtThatTheWalletPaidGoesToTheWallet(t *testing.T) {
 	c := atCounter(t)
 	o := c.pending(paying(order.PayScore))
@@ -539,61 +324,6 @@ func TestARefundOfADebtThatTheWalletPaidGoesToTheWallet(t *testing.T) {
 	if c.wallet().Posted != 5000 || c.bank.net() != 0 {
 		t.Errorf("wallet %d, WeChat %d; want 5000 and 0", c.wallet().Posted, c.bank.net())
 	}
-}
-
-func TestWhoPayScoreRefusesIsAskedToPayBeforeInTheSameOrder(t *testing.T) {
-	c := atCounter(t)
-	c.bank.refuse = billing.WhyRisk
-	o := c.pending(paying(order.PayScore))
-	if o.PayWith != order.PayBefore {
-		t.Fatalf("pays with %s, want prepay", o.PayWith)
-	}
-	number := c.bank.only(billing.Transaction)
-	if got := c.bank.entries[number].amount; got != 800 {
-		t.Errorf("asked for %d, want 800", got)
-	}
-	c.bank.pays(number)
-	c.deliver()
-	c.turn()
-	l := c.locks["bike-1"]
-	c.hear(l.opens(c.started(o.ID)))
-	c.hear(l.closes())
-	c.turn()
-	c.bank.works()
-	c.after(time.Minute)
-	c.resting()
-	if c.bank.net() != 100 {
-		t.Errorf("WeChat has %d, want 100", c.bank.net())
-	}
-}
-
-func TestWhoCannotConfirmPaysBeforeInstead(t *testing.T) {
-	c := atCounter(t)
-	o := c.pending(paying(order.PayScore))
-	instead := func(a *order.Act) { a.Instead = order.PayBefore }
-	for range 2 { // asked twice
-		if _, err := c.act(o.ID, order.Cancel, instead); err != nil {
-			t.Fatal(err)
-		}
-	}
-	c.turn()
-	if o = c.wants(o.ID, order.Pending); o.PayWith != order.PayBefore || o.DueAt.IsZero() {
-		t.Fatalf("pays with %s until %v, want prepay with time to pay", o.PayWith, o.DueAt)
-	}
-	c.bank.pays(c.bank.only(billing.Transaction))
-	c.deliver()
-	c.turn()
-	start := c.started(o.ID)
-	if _, err := c.act(o.ID, order.Cancel, instead); !errors.Is(err, order.ErrWrongState) {
-		t.Errorf("after it started: %v, want ErrWrongState", err)
-	}
-	l := c.locks["bike-1"]
-	c.hear(l.opens(start))
-	c.hear(l.closes())
-	c.turn()
-	c.bank.works()
-	c.after(time.Minute)
-	c.resting()
 }
 
 func TestAnUnansweredStepIsNotRepeatedBeforeWeChatWasAsked(t *testing.T) {
@@ -778,169 +508,4 @@ func TestARefundThatCannotArriveIsToldAndTriedAgain(t *testing.T) {
 	c.bank.works()
 	c.after(time.Minute)
 	c.resting()
-}
-
-// TestAnyScheduleGivesTheSameLedger: steps that fail before and after they happened,
-// notifications that are repeated, late, lost or out of order, crashes between a claim
-// and its step, riders who pay, confirm and cancel whenever they like. At rest the
-// ledger is what WeChat moved, and no rider paid for more than they used.
-func TestAnyScheduleGivesTheSameLedger(t *testing.T) {
-	reached := seenPayments{}
-	schedule := func(r *rapid.T) {
-		c := atCounter(r)
-		c.bank.slow = true
-		l := c.locks["bike-1"]
-		var sent []word // every notification ever sent; any may come again
-		acts := map[string]func(*rapid.T){
-			"order": func(r *rapid.T) {
-				c.hear(l.beat())
-				p := c.placing()
-				p.PayWith = rapid.SampledFrom([]order.PayWith{order.PayBefore, order.PayScore, order.PayScore, order.PayScore, order.PayWallet}).Draw(r, "way")
-				_, _ = c.svc.Place(context.Background(), p)
-			},
-			"refuse": func(r *rapid.T) {
-				c.bank.refuse = rapid.SampledFrom([]string{"", "", "", "", billing.WhyRisk, billing.WhySetup}).Draw(r, "why")
-			},
-			"top up": func(r *rapid.T) { _, _ = c.topUpByWeChat(billing.Fen(rapid.IntRange(1, 6000).Draw(r, "fen"))) },
-			"turn":   func(*rapid.T) { c.once() },
-			"crash":  func(*rapid.T) { _, _ = c.store.DuePayments(context.Background(), 30*time.Second, 1) },
-			"time": func(r *rapid.T) {
-				c.pass(time.Duration(rapid.SampledFrom([]int{1, 1, 7, 7, 20, 40, 130, 4000}).Draw(r, "seconds")) * time.Second)
-				c.elapse()
-			},
-			"pay": func(r *rapid.T) {
-				for _, number := range c.bank.numbers() {
-					if rapid.Bool().Draw(r, "this one") {
-						c.bank.pays(number)
-						c.bank.confirms(number)
-					}
-				}
-			},
-			"works": func(*rapid.T) { c.bank.slow = false; c.bank.works(); c.bank.slow = true },
-			"lose": func(r *rapid.T) {
-				c.bank.lost, c.bank.down = rapid.IntRange(0, 3).Draw(r, "lost"), rapid.IntRange(0, 2).Draw(r, "down")
-			},
-			"notify": func(r *rapid.T) {
-				sent = append(sent, c.bank.words...)
-				c.bank.words = nil
-				for range rapid.IntRange(0, 4).Draw(r, "times") {
-					if len(sent) > 0 {
-						w := sent[rapid.IntRange(0, len(sent)-1).Draw(r, "which")]
-						_ = c.store.AddNotice(context.Background(), w.said, w.event)
-					}
-				}
-			},
-			"let go": func(*rapid.T) {
-				for _, o := range c.store.Orders() {
-					if o.State == order.Pending {
-						_, _ = c.act(o.ID, order.GiveUpNow)
-					}
-				}
-			},
-			"cancel": func(*rapid.T) {
-				for _, o := range c.store.Orders() {
-					if o.State.Live() {
-						_, _ = c.act(o.ID, order.Cancel)
-					}
-				}
-			},
-			"refund": func(r *rapid.T) {
-				for _, o := range c.store.Orders() {
-					if o.State == order.Settled && o.Paid() > 0 {
-						c.drawn++
-						_ = c.refund(o.ID, billing.Fen(rapid.IntRange(1, int(o.Paid())).Draw(r, "fen")), string(rune('a'+c.drawn)))
-					}
-				}
-			},
-			"bike": func(r *rapid.T) {
-				c.hear(l.beat())
-				for _, k := range c.dispatched() {
-					switch {
-					case k.Kind != device.Start || k.Seq <= l.last:
-					case rapid.Bool().Draw(r, "opens"):
-						c.hear(l.opens(k))
-					default:
-						c.hear(l.rejects(k))
-					}
-				}
-				if !l.closed && rapid.Bool().Draw(r, "closes") {
-					c.pass(time.Duration(rapid.IntRange(0, 1500).Draw(r, "ride")) * time.Second)
-					c.hear(l.closes())
-				}
-				c.hear(l.beat())
-			},
-		}
-		names := slices.Sorted(maps.Keys(acts))
-		// What carries an order on comes more often than what hinders it.
-		often := []string{"order", "turn", "turn", "turn", "pay", "pay", "bike", "bike", "bike", "notify", "time", "refund", "refund"}
-		for range rapid.IntRange(10, 120).Draw(r, "steps") {
-			if rapid.IntRange(0, 2).Draw(r, "how") > 0 {
-				acts[rapid.SampledFrom(often).Draw(r, "act")](r)
-			} else {
-				acts[rapid.SampledFrom(names).Draw(r, "act")](r)
-			}
-			reached.note(c)
-		}
-		// Then everything gets well.
-		c.bank.slow, c.bank.lost, c.bank.down, c.bank.refuse = false, 0, 0, ""
-		if !l.closed {
-			c.hear(l.closes())
-		}
-		for range 6 {
-			l.last = max(l.last, l.s.outlet("bike-1").NextSeq-1) // the lock burns what it was sent
-			c.hear(l.beat())
-			c.bank.works()
-			sent = append(sent, c.bank.words...)
-			c.bank.words = sent
-			c.deliver()
-			c.after(4 * time.Minute)
-			c.pass(40 * time.Minute)
-			c.elapse()
-			c.turn()
-		}
-		c.resting()
-		used := billing.Fen(0)
-		for _, o := range c.store.Orders() {
-			if o.State.Live() {
-				r.Errorf("order %s is %s", o.ID, o.State)
-			}
-			used += o.Paid()
-		}
-		// What riders gave the operator and did not get back is what they used, or what
-		// lies in the wallet.
-		if got := c.bank.net() + 5000 - c.wallet().Posted + c.owed(); got != used {
-			r.Errorf("riders paid %d, and used %d", got, used)
-		}
-	}
-	for range 15 {
-		rapid.Check(t, schedule)
-	}
-	for _, want := range []string{"transaction paid order", "transaction paid topup", "transaction closed order", "score paid order",
-		"score collecting order", "score closed order", "refund paid payback", "refund of score", "collected more than due", "paid after the order was over"} {
-		if !reached[want] {
-			t.Errorf("no schedule reached %q", want)
-		}
-	}
-}
-
-// seenPayments counts what the schedules reached, so that the property cannot hold for
-// want of anything to go wrong.
-type seenPayments map[string]bool
-
-func (s seenPayments) note(c *counter) {
-	all := map[string]order.Payment{}
-	for _, p := range c.store.Payments() {
-		all[p.ID] = p
-		s[string(p.Road)+" "+string(p.State)+" "+string(p.For)] = true
-	}
-	for _, p := range all {
-		switch {
-		case p.Road == billing.Refund && all[p.Of].Road == billing.Score:
-			s["refund of score"] = true
-		case p.Road == billing.Score && p.State == order.PaymentPaid && p.Moved > p.Amount:
-			s["collected more than due"] = true
-		case p.Road == billing.Refund && p.Reason == "order_over":
-			s["paid after the order was over"] = true
-		}
-	}
 }
