@@ -59,6 +59,9 @@ func (d *doctor) checkRule(ctx context.Context) []Finding {
 		return []Finding{bad(checkedRule, "not checked without app id and secret", "set both")}
 	}
 	rules, open, err := d.app.Rules(ctx)
+	if errors.Is(err, ErrBusy) {
+		return []Finding{bad(checkedRule, reason(err), "ask again in a minute")}
+	}
 	if err != nil {
 		return []Finding{bad(checkedRule, reason(err), "repair app id and secret first; the rule is in the console under development settings, scan of ordinary links")}
 	}

@@ -46,20 +46,22 @@ func TestTheDoctorNamesWhatIsWrong(t *testing.T) {
 		MchSerial: demoSerial, MchKey: write("apiclient_key.pem", pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: private})),
 		PublicKeyID: demoKeyID, PublicKey: write("pub_key.pem", pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: public})),
 		APIv3Key: demoAPIv3, ServiceID: demoServiceID, Verification: []string{verification}}}
-	for name, c := range map[string]struct {
+	// What is well comes first: WeChat answers questions about rules five times a second.
+	for _, c := range []struct {
+		name string
 		bend func(*doctorWeChatCmd)
 		says string // in a finding that is wrong; "" = all is well
 	}{
-		"all is well":             {func(*doctorWeChatCmd) {}, ""},
-		"another secret":          {func(d *doctorWeChatCmd) { d.Secret = "x" }, "secret"},
-		"another domain":          {func(d *doctorWeChatCmd) { d.Domain = "other.test" }, "rule"},
-		"another serial":          {func(d *doctorWeChatCmd) { d.MchSerial = strings.Repeat("A", 40) }, "serial"},
-		"the keys are exchanged":  {func(d *doctorWeChatCmd) { d.MchKey, d.PublicKey = d.PublicKey, d.MchKey }, "key"},
-		"a short APIv3 key":       {func(d *doctorWeChatCmd) { d.APIv3Key = "short" }, "apiv3 key"},
-		"no Pay Score":            {func(d *doctorWeChatCmd) { d.ServiceID = strings.Repeat("9", 32) }, "service"},
-		"notifications elsewhere": {func(d *doctorWeChatCmd) { d.NotifyURL = "https://q.test/v1/elsewhere" }, "notif"},
+		{"all is well", func(*doctorWeChatCmd) {}, ""},
+		{"another secret", func(d *doctorWeChatCmd) { d.Secret = "x" }, "secret"},
+		{"another domain", func(d *doctorWeChatCmd) { d.Domain = "other.test" }, "rule"},
+		{"another serial", func(d *doctorWeChatCmd) { d.MchSerial = strings.Repeat("A", 40) }, "serial"},
+		{"the keys are exchanged", func(d *doctorWeChatCmd) { d.MchKey, d.PublicKey = d.PublicKey, d.MchKey }, "key"},
+		{"a short APIv3 key", func(d *doctorWeChatCmd) { d.APIv3Key = "short" }, "apiv3 key"},
+		{"no Pay Score", func(d *doctorWeChatCmd) { d.ServiceID = strings.Repeat("9", 32) }, "service"},
+		{"notifications elsewhere", func(d *doctorWeChatCmd) { d.NotifyURL = "https://q.test/v1/elsewhere" }, "notif"},
 	} {
-		t.Run(name, func(t *testing.T) {
+		t.Run(c.name, func(t *testing.T) {
 			d := healthy
 			c.bend(&d)
 			x, err := d.examination()
