@@ -55,7 +55,7 @@ type OperatorPayment struct {
 
 // paymentOf shows a payment; what a phone needs to pay only while it can.
 func (a *API) paymentOf(p order.Payment) (Payment, error) {
-	v, err := plainPaymentOf(p)
+	v, _ := plainPaymentOf(p)
 	if p.State != order.PaymentOpen || p.Road == billing.Refund {
 		return v, nil
 	}
@@ -67,6 +67,7 @@ func (a *API) paymentOf(p order.Payment) (Payment, error) {
 	if a.Pay == nil {
 		return v, nil
 	}
+	var err error
 	v.Request, err = a.Pay.Checkout(p.Key)
 	return v, err
 }

@@ -188,7 +188,8 @@ func (s Snapshot) ask(id string) (billing.Ask, bool) {
 		return Payment{}, false
 	}
 	p, found := find(id)
-	if !found || p.State.Done() || p.DueAt.IsZero() {
+	// No try is counted: another has answered for the claim that brought us here.
+	if !found || p.State.Done() || p.DueAt.IsZero() || p.Tries == 0 {
 		return billing.Ask{}, false
 	}
 	a := p.Ask()

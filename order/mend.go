@@ -85,8 +85,11 @@ func (t *turn) again(p *Payment) (*Payment, error) {
 }
 
 func (t *turn) giveUpPayment(p *Payment) error {
+	// Of a refund that is not accepted only WeChat's own refusal counts: one that is on its
+	// way, or has no answer, may arrive all the same.
+	refused := p.State == PaymentCreated && p.Last == billing.AskCreate && p.Tries == 0
 	switch {
-	case p.Road == billing.Refund && (p.State == PaymentAbnormal || p.State == PaymentCreated):
+	case p.Road == billing.Refund && (p.State == PaymentAbnormal || refused):
 		if !t.movePayment(p, Withdrawn) {
 			return ErrWrongState
 		}

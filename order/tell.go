@@ -238,7 +238,7 @@ func (t *turn) tellScore(p *Payment, said billing.Said) error {
 	if p.State == PaymentClosing && p.BilledAt.IsZero() && (said.Stands == billing.StandsCollecting || said.Stands == billing.StandsPaid) {
 		return t.item(ItemPayment, p.ID+"/"+string(said.Stands), p.Order, fmt.Sprintf("WeChat has number %s %s, and it was never billed", p.Number(), said.Stands))
 	}
-	if p.State == PaymentCompleting || p.State == PaymentCollecting {
+	if p.State == PaymentCompleting || p.State == PaymentCollecting || p.State == PaymentClosing { // whose bill was known, as seen above
 		if err := t.collected(p, said); err != nil {
 			return err
 		}

@@ -110,9 +110,10 @@ func (db *DB) whose(ctx context.Context, q order.Query) (order.Query, error) {
 	return q, err
 }
 
-// DuePayments implements order.Purses.
+// DuePayments implements order.Purses. A claim is a new version: what was decided on
+// the row before it does not take the count of tries back.
 func (db *DB) DuePayments(ctx context.Context, lease time.Duration, limit int) ([]string, error) {
-	rows, err := db.pool.Query(ctx, `UPDATE payments SET due_at = clock_timestamp() + $1, tries = tries + 1 WHERE id IN (
+	rows, err := db.pool.Query(ctx, `UPDATE payments SET due_at = clock_timestamp() + $1, tries = tries + 1, version = version + 1 WHERE id IN (
 		SELECT id FROM payments WHERE due_at <= now() ORDER BY due_at LIMIT $2 FOR UPDATE SKIP LOCKED)
 		RETURNING id::text`, lease, limit)
 	if err != nil {

@@ -101,7 +101,7 @@ func (s *Store) DuePayments(_ context.Context, lease time.Duration, limit int) (
 	})
 	var ids []string
 	for _, p := range due[:min(limit, len(due))] {
-		p.DueAt, p.Tries = s.Now().Add(lease).UTC(), p.Tries+1
+		p.DueAt, p.Tries, p.Version = s.Now().Add(lease).UTC(), p.Tries+1, p.Version+1
 		s.payments[p.ID] = p
 		ids = append(ids, p.ID)
 	}

@@ -29,7 +29,7 @@ func (o *oracle) unresolved() []string {
 			open = append(open, fmt.Sprintf("M6: %s is %s", o.name(id), s))
 		}
 	}
-	if len(open) > 0 {
+	if open = append(open, o.waiting()...); len(open) > 0 {
 		return open
 	}
 	for _, id := range sorted(o.commands) {

@@ -70,6 +70,10 @@ func (w *world) drawFaults(o Options) map[Fault]bool {
 			m[f] = w.chance(0.5)
 		}
 	}
+	for _, f := range doubleFaults {
+		m[atWeChat(f.kind)] = w.chance(0.5)
+	}
+	m[NobodyHome], m[StoreFails] = true, w.chance(0.5)
 	first := w.rand.IntN(len(sure))
 	for i := range 4 {
 		m[sure[(first+i)%len(sure)]] = true
@@ -239,6 +243,7 @@ func (w *world) heal() {
 			w.repair(m)
 		}
 	}
+	w.healPayments()
 	// A word may still be minutes late; a ride whose end is lost waits for the
 	// watchdog; an unresolved start for the end of patience.
 	c := w.env.Config
@@ -248,4 +253,7 @@ func (w *world) heal() {
 	w.runUntil(w.at+w.between(20*time.Second, 60*time.Second), nil)
 	w.runUntil(w.at+c.MaxRide+c.Patience+15*time.Minute, w.oracle.resolved)
 	w.runUntil(w.at+6*time.Minute, nil) // nothing late may undo it
+	if w.pay != nil && !w.oracle.resolved() {
+		w.runUntil(w.at+15*time.Minute, w.oracle.resolved) // staff decided late, and money goes back
+	}
 }

@@ -35,7 +35,7 @@ func begun(t *testing.T, reboot bool) (w *world, id string, words []order.Hear) 
 	for _, h := range said(l.c.Connect(w.now())) {
 		at(w, order.UseCase[order.Heard](h))
 	}
-	x := &ride{w: w, who: "rider-1", machine: l, ticket: order.Ticket{ID: "t", Rider: "rider-1", Device: l.id, Outlet: 1, Epoch: 1,
+	x := &ride{w: w, who: "rider-1", machine: l, pay: order.PayWallet, ticket: order.Ticket{ID: "t", Rider: "rider-1", Device: l.id, Outlet: 1, Epoch: 1,
 		Tariff: w.tariff.ID, Version: 1, Expires: w.now().Add(time.Minute).UnixMilli()}}
 	x.key = order.KeyRef{Principal: "rider:rider-1", Key: "k"}
 	placed := at(w, order.UseCase[order.Placed](x.place("t")))
@@ -131,7 +131,7 @@ func pumped(t *testing.T, end string) (w *world, id string, words []order.Hear) 
 	}
 	words = nil
 	right, grade := s.body.Nozzles[0].Number, s.body.Nozzles[0].Grade
-	x := &ride{w: w, who: "rider-1", machine: m, side: s, preset: billing.Preset{Grade: grade, Millilitres: 2_000},
+	x := &ride{w: w, who: "rider-1", machine: m, side: s, pay: order.PayWallet, preset: billing.Preset{Grade: grade, Millilitres: 2_000},
 		ticket: order.Ticket{ID: "t", Rider: "rider-1", Device: m.id, Outlet: s.n, Epoch: 1, Tariff: "fuel", Version: 1,
 			Class: order.Rotating, Expires: w.now().Add(time.Minute).UnixMilli()}}
 	w.oracle.versions["t"] = 1

@@ -95,11 +95,9 @@ func (o *oracle) judge() {
 	for _, x := range o.w.store.Orders() {
 		o.w.result.Orders[string(x.State)]++
 		o.judgeOrder(x)
-		if x.PayWith == order.PayWallet && x.Kind == device.Pump {
-			receipts[x.Rider] += x.Paid()
-		} else if x.PayWith == order.PayWallet {
+		receipts[x.Rider] += x.Paid()
+		if x.Kind == device.Lock {
 			days[x.Rider+" on "+x.Day] += x.Paid()
-			receipts[x.Rider] += x.Paid()
 		}
 	}
 	for _, day := range sorted(days) {
@@ -108,6 +106,9 @@ func (o *oracle) judge() {
 		}
 	}
 	o.judgeMoney(receipts)
+	if o.w.pay != nil {
+		o.judgePayments()
+	}
 	for _, id := range sorted(o.commands) {
 		k := o.commands[id]
 		moves := o.byNumber[numberKey{k.Device, k.Outlet, k.Epoch, k.Seq}]
@@ -168,13 +169,13 @@ func (o *oracle) judgeOrder(x order.Order) {
 // judgeMoney compares each wallet with its own story: what was put in, less the
 // receipts, is there or is owed.
 func (o *oracle) judgeMoney(receipts map[string]billing.Fen) {
-	for _, err := range o.ledger.judge(func(id string) bool { return o.undecided(o.orders[id]) }) {
+	for _, err := range o.ledger.judge(o.waits) {
 		o.violation("%v", err)
 	}
 	transfers, accounts := o.w.store.Ledger()
-	in := map[string]billing.Fen{}
+	in := o.broughtIn()
 	for _, t := range transfers {
-		if t.Purpose == billing.ForTopUp {
+		if t.Purpose == billing.ForTopUp && t.Debit == billing.TopUps {
 			in[strings.TrimPrefix(string(t.Credit), "wallet:")] += t.Amount
 		}
 	}
@@ -187,8 +188,20 @@ func (o *oracle) judgeMoney(receipts map[string]billing.Fen) {
 	}
 	waiting := map[string]billing.Fen{}
 	for _, x := range o.orders {
-		if o.undecided(x) {
+		if o.undecided(x) && x.PayWith == order.PayWallet {
 			waiting[x.Rider] += x.HoldFen
+		}
+	}
+	prepaid := map[string]billing.Fen{}
+	for _, x := range o.orders {
+		prepaid[x.Rider] += o.ledger.posted[billing.Prepaid(x.ID)]
+	}
+	for _, p := range o.payments {
+		switch {
+		case p.Order == "" && o.stuck(p):
+			waiting[p.Rider] += p.Amount
+		case p.Road == billing.Score && (p.State == order.PaymentCompleting || p.State == order.PaymentCollecting):
+			in[p.Rider] += p.Amount - p.Moved // WeChat has yet to collect it
 		}
 	}
 	for _, r := range o.w.riders {
@@ -196,9 +209,9 @@ func (o *oracle) judgeMoney(receipts map[string]billing.Fen) {
 		if wallet.Held != waiting[r] || wallet.Posted < 0 || owed.Posted > 0 {
 			o.violation("M3: the wallet of %s: %s", r, fmt.Sprintf("%d posted, %d held, %d owed", wallet.Posted, wallet.Held, -owed.Posted))
 		}
-		if want := in[r] - receipts[r]; wallet.Posted+owed.Posted != want {
-			o.violation("M2: %s put in %d fen and has receipts over %d; the wallet has %d and the debt is %d", r, in[r],
-				receipts[r], wallet.Posted, -owed.Posted)
+		if want := in[r] - receipts[r]; wallet.Posted+owed.Posted+prepaid[r] != want {
+			o.violation("M2: %s put in %d fen and has receipts over %d; the wallet has %d, the debt is %d and %d are prepaid", r, in[r],
+				receipts[r], wallet.Posted, -owed.Posted, prepaid[r])
 		}
 	}
 }

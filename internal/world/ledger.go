@@ -36,9 +36,11 @@ func (l *ledger) post(c order.Changes) error {
 				a.Posted, a.Held, l.posted[a.ID], l.held[a.ID])
 		}
 	}
-	for id, posted := range l.posted {
-		if id.Limited() && id[0] == 'w' && posted-l.held[id] < 0 {
-			return fmt.Errorf("M3: %s stands at %d with %d held", id, posted, l.held[id])
+	for _, t := range c.Transfers {
+		for _, id := range []billing.AccountID{t.Debit, t.Credit} {
+			if purse := id.Limited() && id[0] != 'r'; purse && (l.posted[id]-l.held[id] < 0 || l.held[id] < 0) {
+				return fmt.Errorf("M3: %s stands at %d with %d held", id, l.posted[id], l.held[id])
+			}
 		}
 	}
 	return nil
@@ -65,7 +67,11 @@ func (l *ledger) transfer(t billing.Transfer) error {
 		if t.Kind == billing.Void {
 			return nil
 		}
-		if l.captures[t.Order]++; l.captures[t.Order] > 1 {
+		if t.Purpose == billing.ForPayback {
+			if t.Amount != hold.Amount {
+				return fmt.Errorf("M4: %d fen of a refund of %d went back", t.Amount, hold.Amount)
+			}
+		} else if l.captures[t.Order]++; l.captures[t.Order] > 1 {
 			return fmt.Errorf("M5: order %s is captured %d times", t.Order, l.captures[t.Order])
 		}
 	}
@@ -82,7 +88,7 @@ func (l *ledger) transfer(t billing.Transfer) error {
 
 // judge checks what must hold in the end: everything adds up to zero and no
 // hold is left, but those of orders that wait.
-func (l *ledger) judge(waits func(order string) bool) []error {
+func (l *ledger) judge(waits func(hold billing.Transfer) bool) []error {
 	var errs []error
 	sum := billing.Fen(0)
 	for _, posted := range l.posted {
@@ -92,7 +98,7 @@ func (l *ledger) judge(waits func(order string) bool) []error {
 		errs = append(errs, fmt.Errorf("M1: all accounts together stand at %d fen", sum))
 	}
 	for _, id := range sorted(l.holds) {
-		if _, ok := l.resolved[id]; !ok && !waits(l.holds[id].Order) {
+		if _, ok := l.resolved[id]; !ok && !waits(l.holds[id]) {
 			errs = append(errs, fmt.Errorf("M4: the hold of order %s is never resolved", l.holds[id].Order))
 		}
 	}

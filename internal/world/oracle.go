@@ -16,7 +16,9 @@ import (
 // legal is the table of DESIGN section 6, written from the text. "" is before the
 // order. A lock knows no Decided, a pump no CannotTell.
 var legal = map[order.State]map[order.Input]order.State{
-	"": {order.Authorised: order.Starting},
+	"": {order.Authorised: order.Starting, order.Ordered: order.Pending},
+	order.Pending: {order.Authorised: order.Starting, order.Refused: order.Voided, order.Cancelled: order.Voided,
+		order.GiveUp: order.Voided},
 	order.Starting: {order.Executed: order.Active, order.Refused: order.Voided, order.Fenced: order.Voided,
 		order.CannotTell: order.Voided, order.DeadlinePast: order.Unresolved},
 	order.Unresolved: {order.Executed: order.Active, order.Refused: order.Voided, order.Fenced: order.Voided,
@@ -79,6 +81,7 @@ type oracle struct {
 	byOrder   map[string][]movement // true openings and armings, by order
 	byNumber  map[numberKey]int     // and how many there were per command
 	ledger    ledger
+	purse
 
 	versions map[string]int       // of the tariff that a ticket pinned, by ticket
 	sales    map[string]*sale     // true uses of pumps, by order
@@ -97,7 +100,7 @@ func newOracle(w *world) *oracle {
 		lost: map[device.ID]uint64{}, keys: map[order.KeyRef]order.Key{}, items: map[string]bool{},
 		byOrder: map[string][]movement{}, byNumber: map[numberKey]int{}, ledger: newLedger(), versions: map[string]int{},
 		sales: map[string]*sale{}, beats: map[sideKey]uint64{}, free: map[sideKey]bool{}, gaps: map[sideKey][]gap{}, halts: map[device.ID]*halted{},
-		applied: map[device.ID]uint64{}}
+		applied: map[device.ID]uint64{}, purse: newPurse()}
 }
 
 // violation notes a broken promise.
@@ -126,6 +129,9 @@ func (o *oracle) moves(c order.Changes) string {
 	for _, m := range c.Moves {
 		fmt.Fprintf(&s, "; %s %s -> %s (%s)", o.name(m.Order), m.From, m.To, m.Input)
 	}
+	for _, what := range o.news {
+		fmt.Fprintf(&s, "; %s", what)
+	}
 	for _, i := range c.Items {
 		fmt.Fprintf(&s, "; item %s", i.Kind)
 	}
@@ -138,8 +144,13 @@ func (o *oracle) refused(what string, err error) {
 	for _, known := range []error{order.ErrNotFound, order.ErrTicketExpired, order.ErrTicketUsed, order.ErrTicketStale,
 		order.ErrOutletBusy, order.ErrOutletOpen, order.ErrOutletBlocked, order.ErrNotInService, order.ErrOffline,
 		order.ErrBatteryLow, order.ErrNoMoney, order.ErrDebt, order.ErrTooManyLive, order.ErrKeyReused, order.ErrWrongState,
-		order.ErrStillOpen, order.ErrOverRefund, order.ErrStopped, order.ErrPreset, order.ErrSpendingCap} {
-		if errors.Is(err, known) && !errors.Is(err, billing.ErrNoMoney) {
+		order.ErrStillOpen, order.ErrOverRefund, order.ErrStopped, order.ErrPreset, order.ErrSpendingCap,
+		order.ErrPayWith, order.ErrBalanceCap} {
+		retry := strings.HasPrefix(what, "another try") // a later refund took it along, or its rider spent it
+		if errors.Is(err, known) && !errors.Is(err, billing.ErrNoMoney) || retry && errors.Is(err, billing.ErrNoMoney) {
+			if errors.Is(err, order.ErrPayWith) && o.w.env.Config.WeChatPay && o.w.env.Config.RiskCap > 0 {
+				break // every way is offered
+			}
 			if strings.HasPrefix(what, "time of") && !errors.Is(err, order.ErrNotFound) {
 				break // the passing of time is never wrong
 			}
@@ -152,6 +163,16 @@ func (o *oracle) refused(what string, err error) {
 // committed follows one transaction. by is the use case and loaded the moment
 // of its snapshot.
 func (o *oracle) committed(c order.Changes, by any, loaded time.Time) {
+	o.news = nil
+	if s, ok := by.(step); ok && s.err == nil {
+		delete(o.unknown, s.payment)
+	}
+	for _, p := range c.Payments {
+		o.payment(p)
+		if o.claimedAt[p.ID] > loaded.Sub(o.w.began) {
+			o.claims[p.ID]++ // see the package's limits
+		}
+	}
 	for _, x := range c.Orders {
 		o.order(x)
 	}
@@ -184,7 +205,7 @@ func (o *oracle) committed(c order.Changes, by any, loaded time.Time) {
 		o.keys[k.KeyRef] = k
 	}
 	for _, i := range c.Items {
-		o.items[i.Order], o.items[i.Kind+"/"+i.Order] = true, true
+		o.items[i.Order], o.items[i.Kind+"/"+i.Order], o.items[i.Kind+"/"+i.Subject] = true, true, true
 		if i.Kind == order.ItemTotaliser {
 			o.gap(i)
 		}
@@ -198,6 +219,7 @@ func (o *oracle) committed(c order.Changes, by any, loaded time.Time) {
 	if err := o.ledger.post(c); err != nil {
 		o.violation("%v", err)
 	}
+	o.posted(c)
 	if h, ok := by.(order.Hear); ok {
 		o.heard(h, loaded)
 	}
@@ -262,6 +284,7 @@ func (o *oracle) command(k device.Command, c order.Changes) {
 		o.since[k.ID] = o.w.at
 		if k.Kind == device.Start {
 			o.funded(k, c)
+			o.authorised(o.orders[k.Order])
 		}
 	}
 	if k.State == device.Published && was.State != device.Published {
@@ -294,11 +317,22 @@ func (o *oracle) funded(k device.Command, c order.Changes) {
 		least = max(x.HoldFen, o.w.fuel().LeastAmount)
 	}
 	for _, t := range c.Transfers {
-		if t.Kind == billing.Pending && t.Order == k.Order && t.Debit == billing.Wallet(x.Rider) && t.Amount >= least {
+		if t.Kind == billing.Pending && t.Order == k.Order && t.Debit == purseOf(x) && t.Amount >= least {
 			return
 		}
 	}
 	o.violation("A3: start #%d of %s is committed without a hold", k.Seq, k.Device)
+}
+
+// purseOf is the account that an order's hold is on.
+func purseOf(x order.Order) billing.AccountID {
+	switch x.PayWith {
+	case order.PayBefore:
+		return billing.Prepaid(x.ID)
+	case order.PayScore:
+		return billing.ScoreDue
+	}
+	return billing.Wallet(x.Rider)
 }
 
 // heard notes the shortest way that any word of a boot had.

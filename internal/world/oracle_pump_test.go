@@ -111,7 +111,7 @@ func soldOne(t *testing.T) (*world, order.Order, *sale) {
 		w := play(seed+seed%2, Options{})
 		for _, x := range w.store.Orders() {
 			s := w.oracle.sales[x.ID]
-			if s == nil || x.State != order.Settled || x.EndedBy != order.DeviceEnded || x.Charged < 100 || x.Charged+5 > x.HoldFen ||
+			if s == nil || x.State != order.Settled || x.EndedBy != order.DeviceEnded || x.Charged < 100 || x.Refunded > 0 || x.Charged+5 > x.HoldFen ||
 				x.Usage.Measured != billing.ByPump || x.Usage.Decided != nil || len(s.m.lostIn) > 0 || s.m.epoch != 1 || s.m.lossy {
 				continue
 			}

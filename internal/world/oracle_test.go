@@ -88,7 +88,7 @@ func settledRide(t *testing.T) (*world, order.Order, movement) {
 	for seed := uint64(baseSeed); ; seed++ {
 		w := play(seed, Options{})
 		for _, x := range w.store.Orders() {
-			if x.Kind == device.Lock && x.State == order.Settled && x.PayWith == order.PayWallet && x.Charged > 0 && len(w.oracle.byOrder[x.ID]) == 1 &&
+			if x.Kind == device.Lock && x.State == order.Settled && x.PayWith == order.PayWallet && x.Charged > 0 && x.Refunded == 0 && len(w.oracle.byOrder[x.ID]) == 1 &&
 				!w.byID[x.Device].lossy && len(x.Spans) == 1 && w.byID[x.Device].epoch == 1 {
 				if len(w.result.Violations) > 0 {
 					t.Fatalf("seed %d: %q", seed, w.result.Violations)

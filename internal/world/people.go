@@ -31,6 +31,7 @@ type ride struct {
 	key    order.KeyRef
 	ticket order.Ticket
 	preset billing.Preset
+	pay    order.PayWith
 	answer []byte // the bytes that the present key first got
 	over   bool   // nothing more will be asked
 	order  string
@@ -155,6 +156,7 @@ func (x *ride) scan() {
 		return
 	}
 	w.oracle.versions[x.ticket.ID] = tariff.Version
+	x.pay = w.payWith()
 	x.keys++
 	x.key = order.KeyRef{Principal: "rider:" + x.who, Key: fmt.Sprintf("ride-%d-%d", x.n, x.keys)}
 	x.sends, x.answer = 0, nil
@@ -188,7 +190,7 @@ func (x *ride) scan() {
 }
 
 func (x *ride) place(hash string) order.Place {
-	p := order.Place{Rider: x.who, Ticket: x.ticket, PayWith: order.PayWallet, Preset: x.preset, Key: x.key, Route: "POST /v1/orders",
+	p := order.Place{Rider: x.who, Ticket: x.ticket, PayWith: x.pay, Preset: x.preset, Key: x.key, Route: "POST /v1/orders",
 		Hash: sha256.Sum256([]byte(hash)), Answer: func(o order.Order) (int, []byte, error) {
 			return 201, fmt.Appendf(nil, `{"id":%q,"state":%q,"seq":%d}`, o.ID, o.State, o.Seq), nil
 		}}
@@ -255,6 +257,9 @@ func (x *ride) answered(p order.Placed, err error, had bool) {
 	case err != nil:
 		w.note(x.name(), "is told: %v", err)
 		w.after(w.between(5*time.Second, 60*time.Second), x.scan)
+		if w.pay != nil && !w.healing && (errors.Is(err, order.ErrDebt) || errors.Is(err, order.ErrNoMoney)) && w.chance(0.7) {
+			w.topsUp(x.who)
+		}
 	case x.answer != nil:
 		w.note(x.name(), "gets the answer of key %s again", x.key.Key)
 		if !bytes.Equal(p.Answer, x.answer) {
@@ -280,6 +285,9 @@ func (x *ride) holdOrder() {
 	}
 	if w.chance(0.1) {
 		w.after(w.between(time.Second, 20*time.Second), x.otherBody)
+	}
+	if w.oracle.orders[x.order].Payment != "" {
+		w.asks(x.who, x.order, "")
 	}
 	switch {
 	case x.side != nil:

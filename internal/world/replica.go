@@ -17,6 +17,7 @@ type replica struct {
 	life    int // grows with each death; what an earlier life began is gone
 	words   map[device.ID][][]byte
 	acks    map[device.ID]owedAck
+	hearing map[string]bool // notifications of the inbox that it deals with
 	polling bool
 	empty   int // polls in a row that found nothing
 
@@ -30,7 +31,7 @@ type owedAck struct {
 }
 
 func newReplica(name string) *replica {
-	return &replica{name: name, up: true, words: map[device.ID][][]byte{}, acks: map[device.ID]owedAck{}}
+	return &replica{name: name, up: true, words: map[device.ID][][]byte{}, acks: map[device.ID]owedAck{}, hearing: map[string]bool{}}
 }
 
 // someReplica draws one that a load balancer or queue group would choose; nil
@@ -59,6 +60,7 @@ func (w *world) die(r *replica, why string) {
 	r.life++
 	clear(r.words)
 	clear(r.acks)
+	clear(r.hearing)
 	w.after(w.between(500*time.Millisecond, 40*time.Second), func() { w.rise(r) })
 }
 
@@ -74,6 +76,7 @@ func (w *world) rise(r *replica) {
 		w.sweep(r)
 	}
 	w.after(w.between(0, 300*time.Millisecond), func() { w.elapse(r) })
+	w.after(w.between(0, 350*time.Millisecond), func() { w.collect(r) })
 }
 
 // later lets a replica do something after a while, if it still lives.
@@ -177,6 +180,7 @@ func commit[R any](w *world, r *replica, what string, u order.UseCase[R], c orde
 
 // wakePollers plans what the loops of every replica will find after a commit.
 func (w *world) wakePollers(c order.Changes) {
+	w.wakeTills(c)
 	for _, k := range c.Commands {
 		if k.State == device.Published {
 			for _, r := range w.replicas {

@@ -41,7 +41,8 @@ func (w *world) staffAtWork() {
 	}
 	do(2, func(r *replica) { // some live order is ended or given up
 		for _, id := range sorted(w.oracle.orders) {
-			in := map[order.State]order.ActInput{order.Active: order.ForceEnd, order.Unresolved: order.GiveUpNow}[w.oracle.orders[id].State]
+			in := map[order.State]order.ActInput{order.Active: order.ForceEnd, order.Unresolved: order.GiveUpNow,
+				order.Pending: order.GiveUpNow}[w.oracle.orders[id].State]
 			if in != "" && w.chance(0.5) {
 				w.staffActs(r, id, in)
 				return

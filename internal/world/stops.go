@@ -132,7 +132,7 @@ func (o *oracle) stopReaches(n int64) {
 func (o *oracle) stopsAndStarts(c order.Changes, by any, loaded time.Duration) {
 	for _, v := range c.Moves {
 		x := o.orders[v.Order]
-		if v.From != "" || o.w.byID[x.Device].pump == nil {
+		if v.From != "" && v.Input != order.Authorised || o.w.byID[x.Device].pump == nil {
 			continue
 		}
 		if o.halts[x.Device] != nil {
@@ -210,7 +210,7 @@ func (o *oracle) tellsToStop(c order.Changes) {
 		}
 	}
 	for _, v := range c.Moves {
-		if v.Input == order.GiveUp || v.Input == order.StaffEnded || v.Input == order.Watchdog {
+		if v.Input == order.GiveUp && v.From != order.Pending || v.Input == order.StaffEnded || v.Input == order.Watchdog {
 			gone(o.orders[v.Order], string(v.Input))
 		}
 	}

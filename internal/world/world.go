@@ -49,6 +49,9 @@ type Result struct {
 	// Ends counts how uses of pumps ended, in the words of their evidence, and as
 	// found_shut, staff_ended, watchdog and undecided in those of the orders.
 	Ends map[string]int
+	// Payments counts what payments came to: "road state" for each state that one
+	// reached, "paid with way" for settled orders, and the detours.
+	Payments map[string]int
 }
 
 // Run plays the schedule of a seed to its end and judges it.
@@ -63,6 +66,7 @@ func play(seed uint64, o Options) *world {
 	w := newWorld(seed, o)
 	w.chaos()
 	w.heal()
+	w.lateMail()
 	return w
 }
 
@@ -96,6 +100,8 @@ type world struct {
 	healing  bool
 	healAt   time.Duration
 
+	pay *merchant // nil: nobody pays with WeChat here
+
 	oracle *oracle
 	result Result
 }
@@ -109,9 +115,10 @@ func newWorld(seed uint64, o Options) *world {
 	if o.Orders == 0 {
 		o.Orders = 6
 	}
-	w := &world{rand: rand.New(rand.NewPCG(seed, 0x756e6c61746368)), trace: o.Trace, byID: map[device.ID]*machine{},
+	w := &world{riders: riderNames, rand: rand.New(rand.NewPCG(seed, 0x756e6c61746368)), trace: o.Trace, byID: map[device.ID]*machine{},
 		battery: map[device.ID]int{}, faults: o.Faults,
-		result: Result{Seed: seed, Faults: map[string]int{}, Orders: map[string]int{}, Covered: map[string]int{}, Ends: map[string]int{}}}
+		result: Result{Seed: seed, Faults: map[string]int{}, Orders: map[string]int{}, Covered: map[string]int{}, Ends: map[string]int{},
+			Payments: map[string]int{}}}
 	w.began = time.Date(2026, 3, 1, w.rand.IntN(24), w.rand.IntN(60), 0, 0, time.UTC)
 	if w.faults == nil {
 		w.faults = w.drawFaults(o)
@@ -133,19 +140,24 @@ func newWorld(seed uint64, o Options) *world {
 		w.env.Config.PrintedCap = billing.Fen(w.rand.IntN(6_000))
 		w.fuels = []billing.Tariff{w.firstPrices()}
 	}
+	w.drawPayments()
 	for i := range 2 + w.rand.IntN(2) {
 		w.replicas = append(w.replicas, newReplica(fmt.Sprintf("replica-%d", i+1)))
+	}
+	if w.env.Config.WeChatPay {
+		w.openMerchant(seed)
 	}
 	w.furnish(o)
 	return w
 }
 
+// riderNames are who rides.
+var riderNames = []string{"rider-1", "rider-2", "rider-3", "rider-4"}
+
 // furnish makes the venue, riders with money, and devices that have spoken once.
 func (w *world) furnish(o Options) {
 	var rows []order.Rider
-	for i := range 4 {
-		id := fmt.Sprintf("rider-%d", i+1)
-		w.riders = append(w.riders, id)
+	for _, id := range riderNames {
 		rows = append(rows, order.Rider{ID: id})
 	}
 	w.venue = order.Venue{ID: "campus", Name: "Campus", TimeZone: "Asia/Shanghai", Open: true}
@@ -171,6 +183,9 @@ func (w *world) furnish(o Options) {
 	}
 	if o.Pumps > 0 {
 		w.planSales(o.Orders + 4)
+	}
+	if w.pay != nil {
+		w.planPayments()
 	}
 }
 
@@ -229,7 +244,7 @@ func (w *world) after(d time.Duration, do func()) {
 }
 
 // most is how many steps a schedule may take; sane ones take a fifth of it at most.
-const most = 8_000
+const most = 12_000
 
 // runUntil lets everything happen up to a moment, or until done says so.
 func (w *world) runUntil(end time.Duration, done func() bool) {
