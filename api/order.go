@@ -94,7 +94,7 @@ func orderOf(o order.Order, moves []order.Move, by func(string) string) Order {
 	v := Order{ID: o.ID, State: string(o.State), Kind: kindOf(o.Kind), Device: string(o.Device), Outlet: int(o.Outlet),
 		Venue: o.Venue, PayWith: string(o.PayWith), Hold: int64(o.HoldFen), Quote: quoteOf(o.Quote),
 		Charged: int64(o.Charged), Debt: int64(o.Debt), Refunded: int64(o.Refunded), Reason: o.Reason,
-		EndedBy: string(o.EndedBy), Unproven: o.Unproven, Cancelling: o.Cancelling, CreatedAt: o.CreatedAt,
+		EndedBy: string(o.EndedBy), Unproven: o.Unproven, Cancelling: o.Cancelling && o.State.Live(), CreatedAt: o.CreatedAt,
 		ActiveAt: optionalTime(o.ActiveAt), EndedAt: optionalTime(o.EndedAt), DoneAt: optionalTime(o.DoneAt),
 		Preset: presetOf(o.Preset), Fuel: fuelOf(o.Usage), Next: nextOf(o), Version: o.Version}
 	if o.Usage != nil {

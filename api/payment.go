@@ -124,7 +124,7 @@ func (a *API) operatorPaymentRoutes(h huma.API) {
 		http.StatusOK, "application/json", schemaOf[OperatorPayment](a)), a.retryPayment)
 	giveUp := answersOf(forStaff("give-up-payment", http.MethodPost, "/v1/operator/payments/{id}/give-up",
 		"End a payment that does not get on"), http.StatusOK, "application/json", schemaOf[OperatorPayment](a))
-	giveUp.Description += " A refund that WeChat refuses or cannot deliver: its money stays where it was. A Pay Score bill that" +
+	giveUp.Description += " A refund that WeChat refuses or cannot deliver: its money goes to the rider's wallet. A Pay Score bill that" +
 		" WeChat does not take: it becomes a debt of its rider."
 	register(a, h, giveUp, a.giveUpPayment)
 	register(a, h, forStaff("list-debts", http.MethodGet, "/v1/operator/debts", "What riders have not paid, oldest first"), a.listDebts)

@@ -129,7 +129,7 @@ var problems = []problemRow{
 	{Status: 409, Code: "wrong_state", Title: "State does not allow this", Errs: []error{order.ErrWrongState, device.ErrBadInput}},
 
 	{Status: 422, Code: "reason_missing", Title: "Reason is missing", Errs: []error{order.ErrReason}},
-	{Status: 422, Code: "refund_too_large", Title: "Refund is too large", Errs: []error{order.ErrOverRefund, billing.ErrOverRefund}},
+	{Status: 422, Code: "refund_too_large", Title: "Refund is too large", Errs: []error{order.ErrOverRefund, billing.ErrOverRefund}, Tell: true},
 	{Status: 422, Code: "amount_invalid", Title: "Amount is invalid", Errs: []error{billing.ErrBadAmount, order.ErrTopUp}},
 	{Status: 422, Code: "tariff_invalid", Title: "Tariff is invalid", Errs: []error{billing.ErrBadTariff}, Tell: true},
 	{Status: 422, Code: "value_invalid", Title: "Value is invalid",

@@ -106,6 +106,7 @@ const (
 	ForPrepay      Purpose = "prepay"      // a rider's money for one order comes in
 	ForCollected   Purpose = "collected"   // a Pay Score order's money comes in
 	ForPayback     Purpose = "payback"     // a rider's money goes back to where it came from: a hold until it is there
+	ForCredit      Purpose = "credit"      // what cannot go back to its payer goes to their wallet
 	ForUncollected Purpose = "uncollected" // what Pay Score will not bring in any more becomes a debt
 	ForKept        Purpose = "kept"        // a payback that failed: the hold is released
 )

@@ -10,8 +10,8 @@ import (
 // Mend is staff putting a payment right that does not get on by itself.
 type Mend struct {
 	Payment string
-	// GiveUp ends it: a refund that WeChat refuses or cannot deliver is called off, and its
-	// money stays where it was; a Pay Score bill that WeChat does not take becomes a debt
+	// GiveUp ends it: the money of a refund that WeChat refuses or cannot deliver is put
+	// into its rider's wallet; a Pay Score bill that WeChat does not take becomes a debt
 	// of its rider. Without it a closed refund is made anew, under a new number, and
 	// WeChat is asked at once about any other payment.
 	GiveUp bool
@@ -94,7 +94,12 @@ func (t *turn) giveUpPayment(p *Payment) error {
 			return ErrWrongState
 		}
 		p.Reason = "given_up"
-		return t.refundKept(p)
+		if err := t.refundKept(p); err != nil || p.Order == "" {
+			return err
+		}
+		// It cannot go back to where it came from, and it is the rider's all the same.
+		return t.transfer(billing.Transfer{Kind: billing.Single, Debit: billing.Prepaid(p.Order), Credit: billing.Wallet(p.Rider),
+			Amount: p.Amount, Purpose: billing.ForCredit, Order: p.Order, Key: p.ID}, nil)
 	case p.Road == billing.Score && p.State == PaymentCompleting:
 		t.withdraw(p, "given_up")
 		return nil

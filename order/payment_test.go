@@ -169,7 +169,7 @@ func TestARefundThatWeChatRefusesForGoodIsGivenUp(t *testing.T) {
 	}
 	before := len(c.bank.asked)
 	c.after(2 * time.Hour)
-	if n := len(c.bank.asked) - before; n > 20 || !slices.Contains(c.itemKinds(), order.ItemRefund) {
+	if n := len(c.bank.asked) - before; n > 40 || !slices.Contains(c.itemKinds(), order.ItemRefund) {
 		t.Errorf("asked %d times, items %v; want a few and refund_stuck", n, c.itemKinds())
 	}
 	if _, err := c.mend(id, true, "g"); err != nil {

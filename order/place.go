@@ -214,6 +214,9 @@ func (p Place) allow(t *turn, o *Order) (billing.Allowance, error) {
 		left = min(left, max(cap-t.snapshot.Spent[o.Day], 0))
 	}
 	a, err := o.Tariff.Allow(p.Preset, left)
+	if p.PayWith != PayWallet && errors.Is(err, billing.ErrNoMoney) && left == balance {
+		return a, fmt.Errorf("%w: at most %v yuan in this way", ErrPreset, balance)
+	}
 	if errors.Is(err, billing.ErrNoMoney) {
 		if _, err := o.Tariff.Allow(p.Preset, balance); err == nil {
 			return a, ErrSpendingCap

@@ -82,6 +82,11 @@ func (t *turn) tell(p *Payment, w Tell) error {
 		t.touchPayment(p)
 		return nil
 	}
+	if said.Stands == billing.StandsUnknown && (p.State == PaymentOpen || p.State == PaymentCompleting || p.State == PaymentCollecting) {
+		if err := t.item(ItemPayment, p.ID+"/unknown", p.Order, fmt.Sprintf("WeChat knows no number %s, and ours is %s, %v yuan", p.Number(), p.State, p.Amount)); err != nil {
+			return err
+		}
+	}
 	var err error
 	switch p.Road {
 	case billing.Transaction:
@@ -303,7 +308,7 @@ func (t *turn) becomesDebt(p *Payment) error {
 	if err := t.payDebt(p.Rider, p.Order, p.ID); err != nil {
 		return err
 	}
-	return t.item(ItemPayment, p.ID+"/uncollected", p.Order, fmt.Sprintf("WeChat closed number %s; %v yuan of it are a debt of its rider now", p.Number(), rest))
+	return t.item(ItemPayment, p.ID+"/uncollected", p.Order, fmt.Sprintf("WeChat closed number %s; %v yuan of it were billed to its rider instead: out of the wallet, or as a debt", p.Number(), rest))
 }
 
 // fallBack asks a rider whom WeChat does not let pay after to pay before, in the same
@@ -456,7 +461,7 @@ func (p Payment) Ask() billing.Ask {
 func (p Payment) next(now time.Time, said billing.Said) time.Time {
 	age := now.Sub(p.CreatedAt)
 	if said.Stands == billing.StandsRefused && said.Why != billing.WhyState { // staff must act first
-		return now.Add(step(age, 10*time.Minute, 6*time.Hour))
+		return now.Add(step(age, 15*time.Second, 6*time.Hour))
 	}
 	switch p.State {
 	case PaymentCreated:

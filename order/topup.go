@@ -105,7 +105,7 @@ func (w Withdraw) Decide(s Snapshot, env Env) (Changes, Placed, error) {
 			}
 		}
 		if len(sent) == 0 {
-			return nil, ErrNoMoney
+			return nil, fmt.Errorf("%w: nothing in the wallet came from top-ups of the last year", ErrOverRefund)
 		}
 		slices.SortFunc(sent, func(a, b Payment) int { return strings.Compare(a.ID, b.ID) })
 		return func() (int, []byte, error) { return w.Answer(sent) }, nil

@@ -7,10 +7,12 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/url"
 	"regexp"
 	"strings"
+	"syscall"
 	"time"
 )
 
@@ -185,6 +187,13 @@ func notReached(ctx context.Context, err error) error {
 	var wrapped *url.Error
 	if errors.As(err, &wrapped) {
 		err = wrapped.Err
+	}
+	var name *net.DNSError
+	switch {
+	case errors.As(err, &name):
+		return fmt.Errorf("%w: its name is not found; is there a way to the internet?", ErrBusy)
+	case errors.Is(err, syscall.ECONNREFUSED), errors.Is(err, syscall.ENETUNREACH), errors.Is(err, syscall.EHOSTUNREACH):
+		return fmt.Errorf("%w: nothing answers there; is there a way to the internet?", ErrBusy)
 	}
 	// Only the type: "*net.OpError", "*tls.CertificateVerificationError".
 	return fmt.Errorf("%w: %T", ErrBusy, err)

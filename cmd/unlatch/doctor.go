@@ -87,6 +87,9 @@ func (d doctorWeChatCmd) report(out io.Writer, findings []wechat.Finding) error 
 			if !f.OK {
 				mark = "WRONG"
 			}
+			if f.Detail == "" {
+				f.Detail = "well formed"
+			}
 			fmt.Fprintf(out, "%s  %s: %s\n", mark, f.What, f.Detail)
 			if f.Fix != "" {
 				fmt.Fprintf(out, "       %s\n", f.Fix)

@@ -1,5 +1,5 @@
 // Package world is a deterministic simulation of the whole for locks and pumps:
-// riders, staff, replicas, their store, the network, devices and what is
+// riders, staff, replicas, their store, the network, devices, WeChat and what is
 // physically true, on one virtual clock, in one goroutine, from one seed.
 //
 // It runs the real decision code. A replica loads, decides and applies as three
@@ -15,8 +15,17 @@
 // than of a lock: while a stop is in force nothing begins (P1), and only a hand at
 // a pump ends it (P2).
 //
+// In most schedules riders also pay with WeChat. The real cashier, with the official
+// SDK, talks to internal/fakewechat within the process; the real order.Collector is
+// taken apart by till.go, so that replicas die, stall and interleave between a claim,
+// the call, its answer and the commit. The double's books are the judge: fen by fen
+// and number by number the ledger must agree with them, and nothing starts before the
+// double has the money or the rider's consent.
+//
 // What one kind alone has is in files of its name: lock.go; pump.go and
 // mischief.go for the bodies and hands, stops.go and judge_pump.go for the oracle.
+// Of payments wechat.go is the line to the double, wechat_faults.go what it does amiss,
+// payer.go the riders and staff, till.go the replicas, judge_payment.go the oracle.
 //
 // It refuses to be realistic where that costs reach: faults are far more
 // frequent than in any street.
@@ -24,7 +33,9 @@
 // # Invariants
 //
 //   - The same seed and options give the same schedule, to the byte of its trace.
-//   - Nothing reads a clock or draws from a source of chance but the world's.
+//   - Nothing reads a clock or draws from a source of chance but the world's. Only
+//     signatures do (their stamps, nonces and, in every fiftieth seed, RSA keys), and
+//     nothing depends on what they read or drew.
 //   - Rules of the oracle are written from the design, not from the code: its
 //     table of moves, its price and its wallets are its own.
 //
@@ -41,4 +52,8 @@
 // as a gap; and staff may have to decide a bill whose figures agree. A crank need
 // not be told where it came before the server knew the totaliser of an idle side,
 // and several may be told as one. What staff decide is billed as they say.
+//
+// A refund of money that a refund without an arrival keeps WeChat refuses for good: it
+// may wait for staff with an item. Signed words of another amount than ours post nothing, but of a bill that
+// was lowered the oracle knows no better than WeChat how far it has heard of that.
 package world

@@ -3,6 +3,7 @@ package world
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -27,7 +28,6 @@ type purse struct {
 	payments     map[string]order.Payment
 	paymentNames map[string]string
 	news         []string               // what the newest commit did to payments
-	foreign      map[string]bool        // words that are not about our money, by number and event
 	atWeChat     map[string]billing.Fen // what the ledger has at WeChat, by payment; a refund's is below zero
 	riskWays     map[string]bool        // orders that were to be paid after
 	claims       map[string]int         // how often a payment was claimed
@@ -36,7 +36,7 @@ type purse struct {
 }
 
 func newPurse() purse {
-	return purse{payments: map[string]order.Payment{}, paymentNames: map[string]string{}, foreign: map[string]bool{},
+	return purse{payments: map[string]order.Payment{}, paymentNames: map[string]string{},
 		atWeChat: map[string]billing.Fen{}, riskWays: map[string]bool{}, unknown: map[string]billing.Ask{}, claims: map[string]int{},
 		claimedAt: map[string]time.Duration{}}
 }
@@ -103,6 +103,24 @@ func (o *oracle) payment(p order.Payment) {
 	}
 	if p.Road == billing.Score {
 		o.riskWays[p.Order] = true
+	}
+}
+
+// listens holds what follows from a notification against our record of before: of other
+// money than ours nothing does, but that staff hear of it.
+func (o *oracle) listens(said billing.Said, c order.Changes) {
+	p, known := o.payments[order.PaymentOf(said.Number)]
+	if known && said.Foreign == "" && said.Road == p.Road && (p.Road == billing.Score || said.Amount == 0 || said.Amount == p.Amount) {
+		return
+	}
+	moves := len(c.Transfers) > 0 || len(c.Moves) > 0
+	for _, q := range c.Payments {
+		moves = moves || q.State != o.payments[q.ID].State
+	}
+	told := slices.ContainsFunc(c.Items, func(i order.Item) bool { return i.Kind == order.ItemPayment })
+	if moves || !told {
+		o.violation("M7: a word on %s that is not ours (%d fen, foreign %q) moved something (%v), staff are told (%v)", o.number(said.Number),
+			said.Amount, said.Foreign, moves, told)
 	}
 }
 

@@ -167,6 +167,9 @@ func (o *oracle) committed(c order.Changes, by any, loaded time.Time) {
 	if s, ok := by.(step); ok && s.err == nil {
 		delete(o.unknown, s.payment)
 	}
+	if x, ok := by.(word); ok {
+		o.listens(x.n.Said, c)
+	}
 	for _, p := range c.Payments {
 		o.payment(p)
 		if o.claimedAt[p.ID] > loaded.Sub(o.w.began) {
@@ -403,7 +406,7 @@ func (o *oracle) leaves(c device.Command) {
 // closed as lost.
 func (o *oracle) acked(m *machine, epoch uint32, a device.Ack) {
 	for seq := uint64(1); seq <= a.N; seq++ {
-		if _, ok := o.evidence[evidenceKey{m.id, epoch, a.Journal, seq}]; !ok && !(m.lossy && seq <= o.lost[m.id]) {
+		if _, ok := o.evidence[evidenceKey{m.id, epoch, a.Journal, seq}]; !ok && !(m.lossy && seq <= o.lost[m.id]) && !(epoch != m.epoch && m.lostIn[epoch]) {
 			o.violation("E1: %s is acked up to %d and %d is not committed", m.id, a.N, seq)
 		}
 	}

@@ -64,6 +64,10 @@ func TestOracleSeesEachLieAboutAPayment(t *testing.T) {
 			o.asked(p.before.ID, billing.Ask{Step: billing.AskCreate, Road: p.before.Road, Number: p.before.Number()},
 				billing.Said{Stands: billing.StandsRefused, Why: billing.WhyFigures}, nil, true)
 		}},
+		"another amount is believed": {"M7", func(o *oracle, p tellers) {
+			said := billing.Said{Road: p.before.Road, Number: p.before.Number(), Stands: billing.StandsPaid, Amount: p.before.Amount + 1}
+			o.committed(order.Changes{}, word{n: order.Notice{Said: said}}, o.w.now())
+		}},
 		"repeated unasked": {"M7", func(o *oracle, p tellers) {
 			for range 2 {
 				o.asked(p.before.ID, billing.Ask{Step: billing.AskClose, Road: p.before.Road, Number: p.before.Number()}, billing.Said{}, billing.ErrUnsure, true)

@@ -244,9 +244,6 @@ func (d door) RoundTrip(r *http.Request) (*http.Response, error) {
 	if err := w.store.AddNotice(r.Context(), said, event); err != nil {
 		w.oracle.violation("world: a notification is not kept: %v", err)
 	}
-	if said.Foreign != "" {
-		w.oracle.foreign[said.Number+event] = true
-	}
 	w.note(on.name, "keeps WeChat's word: %s is %s", w.oracle.number(said.Number), said.Stands)
 	for _, r := range w.replicas {
 		w.after(w.between(0, 350*time.Millisecond), func() { w.collect(r) })
