@@ -298,6 +298,15 @@ func (t *turn) tellScore(p *Payment, said billing.Said) error {
 // owes: it blocks new orders, and the next top-up pays it.
 func (t *turn) becomesDebt(p *Payment) error {
 	rest := p.Amount - p.Moved
+	// What was refunded of it before it came in is nobody's debt.
+	refunded := min(rest, t.book.Account(billing.Prepaid(p.Order)).Available())
+	if refunded > 0 {
+		if err := t.transfer(billing.Transfer{Kind: billing.Single, Debit: billing.Prepaid(p.Order), Credit: billing.ScoreDue,
+			Amount: refunded, Purpose: billing.ForUncollected, Order: p.Order, Key: p.ID + "/refunded"}, nil); err != nil {
+			return err
+		}
+		rest -= refunded
+	}
 	if rest <= 0 {
 		return nil
 	}

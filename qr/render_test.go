@@ -7,6 +7,7 @@ import (
 	"image"
 	"image/color"
 	"image/png"
+	"math"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -58,19 +59,49 @@ func TestOneVersionPerBatch(t *testing.T) {
 	})
 }
 
-// scan finds and reads the symbol in a picture as a camera would, with a detector
-// and without knowing where it is.
+// scan finds and reads the symbol in a picture as a camera would, with a detector and
+// without knowing where it is. A camera looks many times, tilted a little differently
+// each time; one look in some hundreds takes other squares for the finder patterns, so
+// it may look a few times.
 func scan(t *testing.T, img image.Image) string {
 	t.Helper()
-	bitmap, err := gozxing.NewBinaryBitmapFromImage(img)
-	if err != nil {
-		t.Fatal(err)
+	var failed error
+	for _, degrees := range []float64{0, 4, -7, 90, 11, -15} {
+		bitmap, err := gozxing.NewBinaryBitmapFromImage(tilted(img, degrees))
+		if err != nil {
+			t.Fatal(err)
+		}
+		result, err := qrcode.NewQRCodeReader().Decode(bitmap, map[gozxing.DecodeHintType]any{gozxing.DecodeHintType_TRY_HARDER: true})
+		if err == nil {
+			return result.GetText()
+		}
+		failed = err
 	}
-	result, err := qrcode.NewQRCodeReader().Decode(bitmap, nil)
-	if err != nil {
-		t.Fatalf("scan: %v", err)
+	t.Fatalf("scan: %v", failed)
+	return ""
+}
+
+// tilted is a picture turned around its middle, three times as large, on white.
+func tilted(img image.Image, degrees float64) image.Image {
+	if degrees == 0 {
+		return img
 	}
-	return result.GetText()
+	const larger = 3
+	b := img.Bounds()
+	side := larger * (max(b.Dx(), b.Dy()) * 3 / 2)
+	turned := image.NewGray(image.Rect(0, 0, side, side))
+	sin, cos := math.Sincos(degrees * math.Pi / 180)
+	for y := range side {
+		for x := range side {
+			dx, dy := float64(x-side/2)/larger, float64(y-side/2)/larger
+			from := image.Pt(b.Min.X+b.Dx()/2+int(math.Round(dx*cos+dy*sin)), b.Min.Y+b.Dy()/2+int(math.Round(dy*cos-dx*sin)))
+			turned.SetGray(x, y, color.Gray{Y: 255})
+			if from.In(b) {
+				turned.Set(x, y, img.At(from.X, from.Y))
+			}
+		}
+	}
+	return turned
 }
 
 func TestPNGIsScannedAsWhatWasMeant(t *testing.T) {
