@@ -187,7 +187,20 @@ func startChild(t *testing.T, dir string) (cmd *exec.Cmd, clusterDir string) {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = cmd.Process.Kill(); _ = cmd.Wait() })
+	t.Cleanup(func() {
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait()
+		if clusterDir == "" {
+			return
+		}
+		// The server notices its parent's death a moment later and still writes its
+		// last checkpoint, into a folder that testing is about to remove.
+		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+		defer cancel()
+		if err := stopStale(ctx, filepath.Join(clusterDir, "data")); err != nil {
+			t.Errorf("server of the killed process: %v", err)
+		}
+	})
 	line, err := bufio.NewReader(out).ReadString('\n')
 	if err != nil || strings.HasPrefix(line, "error") {
 		t.Fatalf("child: %q, %v", line, err)
