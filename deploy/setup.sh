@@ -1,27 +1,62 @@
 #!/bin/sh
-# Makes sure that Postgres' server programs are there. As root on Debian it
-# installs them, without the default cluster; otherwise it says what to run.
+# Makes sure that what Go does not bring is there: Postgres' server programs, and
+# what the tests read printed labels with. As root on Debian it installs what is
+# missing; otherwise it says what to run, and fails when nothing works without it.
 set -eu
 
-if command -v initdb >/dev/null 2>&1 || ls /usr/lib/postgresql/*/bin/initdb /opt/homebrew/opt/postgresql*/bin/initdb >/dev/null 2>&1; then
-	exit 0
-fi
+# Each thing: a line in needs, and how to see that it is there.
+needs='postgresql poppler-utils zbar-tools fonts-droid-fallback'
+
+present() {
+	case $1 in
+	postgresql) command -v initdb || ls /usr/lib/postgresql/*/bin/initdb /opt/homebrew/opt/postgresql*/bin/initdb ;;
+	poppler-utils) command -v pdftoppm ;;
+	zbar-tools) command -v zbarimg ;;
+	fonts-droid-fallback) ls /usr/share/fonts/truetype/droid/DroidSansFallbackFull.ttf || ls '/Library/Fonts/Arial Unicode.ttf' ||
+		ls '/System/Library/Fonts/Supplemental/Arial Unicode.ttf' ;;
+	*) dpkg-query -W -f='${Status}' "$1" | grep 'ok installed' ;;
+	esac >/dev/null 2>&1
+}
+
+missing=''
+for need in $needs; do
+	present "$need" || missing="$missing $need"
+done
+[ -n "$missing" ] || exit 0
+
+# Only Postgres is needed to run; tests that lack another thing say so and are
+# skipped, but where CI=true.
+status=0
+case "$missing ${CI:-}" in *postgresql* | *true) status=1 ;; esac
+
 if ! command -v apt-get >/dev/null 2>&1; then
-	echo 'unlatch needs the Postgres server programs (initdb), version 15 or newer. On macOS run: brew install postgresql@17' >&2
-	exit 1
+	{
+		echo "missing:$missing"
+		echo 'unlatch needs the Postgres server programs (initdb), version 15 or newer; its tests read printed labels with poppler and zbar.'
+		echo 'On macOS run: brew install postgresql@17 poppler zbar'
+	} >&2
+	exit $status
 fi
 conf=/etc/postgresql-common/createcluster.conf
 if [ "$(id -u)" != 0 ]; then
-	cat >&2 <<TEXT
-unlatch needs the Postgres server programs. Run once:
-  sudo apt-get update && sudo apt-get install -y postgresql-common
+	echo 'Run once:' >&2
+	echo '  sudo apt-get update' >&2
+	case "$missing" in *postgresql*)
+		cat >&2 <<TEXT
+  sudo apt-get install -y postgresql-common
   echo 'create_main_cluster = false' | sudo tee -a $conf
-  sudo apt-get install -y postgresql
 TEXT
-	exit 1
+		;;
+	esac
+	echo "  sudo apt-get install -y$missing" >&2
+	exit $status
 fi
 export DEBIAN_FRONTEND=noninteractive
 apt-get update -q
-apt-get install -y -q postgresql-common
-grep -qs '^create_main_cluster = false' "$conf" || echo 'create_main_cluster = false' >>"$conf"
-apt-get install -y -q postgresql
+case "$missing" in *postgresql*)
+	apt-get install -y -q postgresql-common
+	grep -qs '^create_main_cluster = false' "$conf" || echo 'create_main_cluster = false' >>"$conf"
+	;;
+esac
+# shellcheck disable=SC2086 # a list
+apt-get install -y -q --no-install-recommends $missing

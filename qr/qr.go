@@ -1,5 +1,6 @@
 // Package qr owns codes: the fourteen digits behind every sticker, the address
-// that carries them, and the symbol that carries the address.
+// that carries them, the symbol that carries the address, and the printed label
+// around the symbol.
 //
 // A code identifies an outlet and never authorises anything. It is public, since
 // anybody can photograph a sticker; it holds no serial number, so it tells nothing
@@ -13,13 +14,16 @@
 //   - code: a number, or a number with the one-time password that a screen shows.
 //   - rotation: how one screen makes its passwords, and how they are checked.
 //   - symbol: the square of modules; a matrix is a symbol without its quiet zone.
+//   - label: a symbol with the number and words for people; a sheet is the template
+//     by which labels lie on paper.
 //
 // # Invariants
 //
 //   - All numbers of one domain give symbols of one version, so that a sheet of
 //     stickers has one grid. Digits only: see Encode.
-//   - No SVG or PNG leaves the package before its own modules were read back and
-//     said what was meant.
+//   - No SVG, PNG, PDF or ZPL leaves the package before its own modules were read
+//     back and said what was meant.
+//   - On a label nothing but the symbol has ink within four modules of it.
 //   - A number never shows in a log beyond its last four digits, and a password or
 //     a secret not at all.
 package qr

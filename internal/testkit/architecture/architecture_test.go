@@ -27,7 +27,7 @@ var rooms = map[string]room{
 	"device":      {},
 	"billing":     {},
 	"device/wire": {own: []string{"github.com/fxamacker/cbor/v2", "github.com/veraison/go-cose"}},
-	"qr":          {own: []string{"github.com/skip2/go-qrcode", "github.com/makiuchi-d/gozxing"}},
+	"qr":          {own: []string{"github.com/skip2/go-qrcode", "github.com/makiuchi-d/gozxing", "codeberg.org/go-pdf/fpdf"}},
 	"order": {ours: map[string]string{"device": "orders use outlets and commands", "billing": "orders cost money",
 		"qr": "a scan presents a code"}},
 	"billing/wechat": {ours: map[string]string{"billing": "payments are in Fen"}, own: []string{"github.com/wechatpay-apiv3/wechatpay-go"}},
