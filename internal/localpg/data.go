@@ -18,6 +18,9 @@ import (
 // prepareData returns the installation that fits the cluster, which it makes when
 // there is none. A power cut at any line leaves data absent or complete.
 func prepareData(ctx context.Context, dir, data string, installed []installation, as identity) (installation, error) {
+	if err := settle(dir, data); err != nil {
+		return installation{}, err
+	}
 	text, err := os.ReadFile(filepath.Join(data, "PG_VERSION"))
 	if err == nil {
 		major, err := strconv.Atoi(strings.TrimSpace(string(text)))
@@ -44,23 +47,31 @@ func prepareData(ctx context.Context, dir, data string, installed []installation
 	if err := os.RemoveAll(fresh); err != nil { // left by a start that was cut off
 		return installation{}, err
 	}
-	if err := os.Mkdir(fresh, 0o700); err != nil {
+	if err := makeCluster(ctx, newest, fresh, as); err != nil {
 		return installation{}, err
-	}
-	if err := as.own(fresh); err != nil {
-		return installation{}, err
-	}
-	cmd := exec.CommandContext(ctx, filepath.Join(newest.bin, "initdb"),
-		"--pgdata="+fresh, "--username="+Owner, "--data-checksums", "--encoding=UTF8", "--locale=C",
-		"--auth-local=trust", "--auth-host=reject", "--no-instructions")
-	as.apply(cmd)
-	if out, err := cmd.CombinedOutput(); err != nil {
-		return installation{}, errors.Join(ctx.Err(), fmt.Errorf("%w: initdb: %w: %s", ErrServerFailed, err, bytes.TrimSpace(out)))
 	}
 	if err := os.Rename(fresh, data); err != nil {
 		return installation{}, err
 	}
 	return newest, syncFolder(dir)
+}
+
+// makeCluster runs initdb for a folder that does not exist yet.
+func makeCluster(ctx context.Context, use installation, fresh string, as identity) error {
+	if err := os.Mkdir(fresh, 0o700); err != nil {
+		return err
+	}
+	if err := as.own(fresh); err != nil {
+		return err
+	}
+	cmd := exec.CommandContext(ctx, filepath.Join(use.bin, "initdb"),
+		"--pgdata="+fresh, "--username="+Owner, "--data-checksums", "--encoding=UTF8", "--locale=C",
+		"--auth-local=trust", "--auth-host=reject", "--no-instructions")
+	as.apply(cmd)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return errors.Join(ctx.Err(), fmt.Errorf("%w: initdb: %w: %s", ErrServerFailed, err, bytes.TrimSpace(out)))
+	}
+	return nil
 }
 
 func chownAll(dir string, as identity) error {

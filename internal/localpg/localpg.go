@@ -1,5 +1,6 @@
 // Package localpg runs a private Postgres cluster for the demo, for tests and
-// for installations that fit one machine.
+// for installations that fit one machine, and runs Postgres' own programs that dump
+// and load databases.
 //
 // It owns one folder: the cluster's data, its lock and, while it runs, one
 // server process and one socket folder. It refuses to install anything, to
