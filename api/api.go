@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -45,6 +46,8 @@ type ProvisionRequest struct {
 	Outlets int
 	Grades  map[uint8]map[uint8]string // by outlet and nozzle; see order.Provision
 	Display bool
+	OnlyNew bool        // order.ErrExists when it is known
+	DryRun  bool        // check everything, change nothing, return no file
 	Staff   order.Audit // who and why, for order.Provision
 }
 
@@ -70,6 +73,11 @@ type Config struct {
 	// Provision makes keys, runs order.Service.Provision and returns what is given
 	// to the device, exactly once; it is shown as it marshals to JSON.
 	Provision func(context.Context, ProvisionRequest) (file any, err error)
+	// Feed is the public feed of bikes.
+	Feed FeedConfig
+	// Observe is told of each answer of an operation, by its id in the OpenAPI document;
+	// nil: nobody measures. A long poll is told with the time that it waited.
+	Observe func(operation string, status int, took time.Duration)
 	// Ready holds a check per part of the process, by the part's name.
 	Ready map[string]func(context.Context) error
 
@@ -79,6 +87,9 @@ type Config struct {
 	TokenLife   time.Duration // of a rider's login; 30 days
 	WaitMax     time.Duration // of a long poll; 25 s
 	Limits      Limits
+	// LabelFont is the file of the font for Chinese text on labels; "": the first that
+	// is found where systems keep them.
+	LabelFont string
 	// TrustProxy takes a source's address from the last entry of X-Forwarded-For.
 	// Set it behind a proxy that appends to that header, and only there.
 	TrustProxy bool
@@ -113,13 +124,26 @@ type API struct {
 	handler  http.Handler
 	waits    *waits
 	fleet    *fleet
+	fonts    func() (*qr.Fonts, error) // read when labels are first drawn
+	drawing  chan struct{}             // who draws labels holds its one place
 
 	riders  *buckets // by rider
 	codes   *buckets // by code
 	sources *buckets // by source address
 
+	inFlight   atomic.Int64
+	slow       slowFeeds
+	feedReads  sharedReads
 	refusalsMu sync.Mutex
 	refusals   map[string]int64
+}
+
+// FeedConfig is the public feed of bikes; see gbfs. Without Email, which the feed must
+// name, there is none. Key makes vehicle ids: at least 16 bytes, the same on every
+// replica.
+type FeedConfig struct {
+	Email string
+	Key   []byte
 }
 
 // New checks the parts and starts nothing.
@@ -127,6 +151,8 @@ func New(c Config) (*API, error) {
 	switch {
 	case c.Orders == nil || c.Store == nil || c.Login == nil || c.Minter == nil || c.Provision == nil:
 		return nil, errors.New("api.New: Orders, Store, Login, Minter and Provision are required")
+	case c.Feed.Email != "" && len(c.Feed.Key) < 16:
+		return nil, errors.New("api.New: Feed.Key needs at least 16 bytes")
 	case len(c.StopKey) < 16:
 		return nil, errors.New("api.New: StopKey needs at least 16 bytes")
 	case c.Domain == "":
@@ -141,6 +167,8 @@ func New(c Config) (*API, error) {
 		document: newDocument(c.DisplayName),
 		waits:    newWaits(c.Limits.WaitsPerRider),
 		fleet:    &fleet{store: c.Store},
+		fonts:    sync.OnceValues(func() (*qr.Fonts, error) { return qr.LoadFonts(c.LabelFont) }),
+		drawing:  make(chan struct{}, 1),
 		riders:   newBuckets(c.Limits.Rider, c.Limits.Kept),
 		codes:    newBuckets(c.Limits.Code, c.Limits.Kept),
 		sources:  newBuckets(c.Limits.Source, c.Limits.Kept),

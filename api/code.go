@@ -3,7 +3,7 @@ package api
 import (
 	"context"
 	"crypto/rand"
-	"errors"
+	"fmt"
 	"net/http"
 	"strings"
 
@@ -14,23 +14,20 @@ import (
 	"github.com/unlatch/unlatch/qr"
 )
 
-const (
-	// codesMost is how many codes of one device are shown.
-	codesMost = 200
-	// mintTries is how often a number that is taken already is drawn anew; of a
-	// thousand million, ten in a row are never all taken.
-	mintTries = 10
-)
+// codesMost is how many codes of one device are shown.
+const codesMost = 200
 
 func (a *API) codeRoutes(h huma.API) {
+	a.batchListRoutes(h)
 	register(a, h, forStaff("list-codes", http.MethodGet, "/v1/operator/codes", "Codes, newest first"), a.listCodes)
 	mint := forStaff("mint-code", http.MethodPost, "/v1/operator/codes", "Mint a code for an outlet")
 	mint.DefaultStatus = http.StatusCreated
 	register(a, h, mint, a.mintCode)
+	register(a, h, forStaff("get-code", http.MethodGet, "/v1/operator/codes/{number}", "One code"), a.getCode)
 	register(a, h, forStaff("revoke-code", http.MethodPost, "/v1/operator/codes/{number}/revoke",
 		"Take a code out of use for good"), a.revokeCode)
 	remint := forStaff("remint-code", http.MethodPost, "/v1/operator/codes/{number}/remint",
-		"Replace a code by a new one for the same outlet")
+		"Replace a code by a new one: for the same outlet, or with the same label of its batch")
 	remint.DefaultStatus = http.StatusCreated
 	register(a, h, remint, a.remintCode)
 	text := &huma.Schema{Type: huma.TypeString}
@@ -49,6 +46,9 @@ type Code struct {
 	Outlet  int    `json:"outlet,omitempty"`
 	Kiosk   bool   `json:"kiosk,omitempty" doc:"It hangs at the kiosk, not at the device"`
 	Revoked bool   `json:"revoked"`
+	Venue   string `json:"venue,omitempty" doc:"That it was printed for, or its device's"`
+	Batch   string `json:"batch,omitempty" doc:"That it was printed with"`
+	Label   int    `json:"label,omitempty" doc:"Its place in the batch, from 1"`
 }
 
 // CodeList is codes, newest first.
@@ -59,7 +59,7 @@ type CodeList struct {
 func (a *API) codeOf(c order.Code) Code {
 	n := qr.Number(c.Number)
 	return Code{Number: c.Number, Printed: qr.Format(n), URL: a.codeURL(n), Device: string(c.Device), Outlet: int(c.Outlet),
-		Kiosk: c.Kiosk, Revoked: c.Revoked}
+		Kiosk: c.Kiosk, Revoked: c.Revoked, Venue: c.Venue, Batch: c.Batch, Label: c.Label}
 }
 
 // codeURL is what the symbol of a number says.
@@ -95,19 +95,9 @@ type mintCodeInput struct{ Body MintBody }
 type codeOutput struct{ Body Code }
 
 func (a *API) mintCode(ctx context.Context, in *mintCodeInput) (*codeOutput, error) {
-	rows, err := a.Store.Devices(ctx, device.ID(in.Body.Device), "", "", 1)
-	if err != nil {
-		return nil, err
-	}
 	n := uint8(max(in.Body.Outlet, 1))
-	known := false
-	for _, row := range rows {
-		for _, o := range row.Outlets {
-			known = known || o.N == n
-		}
-	}
-	if !known {
-		return nil, errDeviceUnknown
+	if err := a.outletKnown(ctx, device.ID(in.Body.Device), n); err != nil {
+		return nil, err
 	}
 	code, err := a.mint(ctx, order.Code{Device: device.ID(in.Body.Device), Outlet: n, Kiosk: in.Body.Kiosk}, in.Body.Reason)
 	if err != nil {
@@ -116,26 +106,31 @@ func (a *API) mintCode(ctx context.Context, in *mintCodeInput) (*codeOutput, err
 	return &codeOutput{a.codeOf(code)}, nil
 }
 
-// mint draws numbers until one is free.
-func (a *API) mint(ctx context.Context, code order.Code, reason string) (order.Code, error) {
-	var err error
-	for range mintTries {
-		number, mintErr := a.Minter.Mint(rand.Reader)
-		if mintErr != nil {
-			return order.Code{}, mintErr
-		}
-		code.Number = string(number)
-		// The audit names the device: a code's number is shown by the code alone.
-		err = a.Store.AddCode(ctx, code, audit(ctx, "code.mint", "device "+string(code.Device), reason,
-			map[string]any{"outlet": code.Outlet, "kiosk": code.Kiosk}))
-		if err == nil {
-			return code, nil
-		}
-		if !errors.Is(err, order.ErrExists) {
-			break
+// outletKnown is errDeviceUnknown unless the device has that outlet.
+func (a *API) outletKnown(ctx context.Context, id device.ID, n uint8) error {
+	rows, err := a.Store.Devices(ctx, id, "", "", 1)
+	if err != nil {
+		return err
+	}
+	for _, row := range rows {
+		for _, o := range row.Outlets {
+			if o.N == n {
+				return nil
+			}
 		}
 	}
-	return order.Code{}, err
+	return errDeviceUnknown
+}
+
+// mint stores a new code.
+func (a *API) mint(ctx context.Context, code order.Code, reason string) (order.Code, error) {
+	err := order.DrawNumber(a.Minter, rand.Reader, func(number string) error {
+		code.Number = number
+		// The audit names the device: a code's number is shown by the code alone.
+		return a.Store.AddCode(ctx, code, audit(ctx, "code.mint", "device "+string(code.Device), reason,
+			map[string]any{"outlet": code.Outlet, "kiosk": code.Kiosk}))
+	})
+	return code, err
 }
 
 type codePath struct {
@@ -166,6 +161,14 @@ func (a *API) known(ctx context.Context, text string) (qr.Number, order.Code, er
 	return number, code, nil
 }
 
+func (a *API) getCode(ctx context.Context, in *codePath) (*codeOutput, error) {
+	_, code, err := a.known(ctx, in.Number)
+	if err != nil {
+		return nil, err
+	}
+	return &codeOutput{a.codeOf(code)}, nil
+}
+
 func (a *API) revokeCode(ctx context.Context, in *codeActInput) (*codeOutput, error) {
 	_, code, err := a.known(ctx, in.Number)
 	if err != nil {
@@ -180,8 +183,11 @@ func (a *API) revokeCode(ctx context.Context, in *codeActInput) (*codeOutput, er
 
 func (a *API) revoke(ctx context.Context, code order.Code, reason string) error {
 	object := "code **********" + code.Number[max(len(code.Number)-4, 0):]
-	if code.Device != "" {
+	switch {
+	case code.Device != "":
 		object += " of device " + string(code.Device)
+	case code.Batch != "":
+		object += fmt.Sprintf(" of batch %s, label %d", code.Batch, code.Label)
 	}
 	return instead(a.Store.RevokeCode(ctx, code.Number, audit(ctx, "code.revoke", object, reason, nil)), errCodeUnknown)
 }
@@ -193,20 +199,12 @@ func (a *API) remintCode(ctx context.Context, in *codeActInput) (*codeOutput, er
 	if err != nil {
 		return nil, err
 	}
-	if old.Device == "" {
-		return nil, order.ErrCodeUnbound
-	}
-	act := audit(ctx, "code.remint", "device "+string(old.Device), reasonOf(in.Body), map[string]int{"outlet": int(old.Outlet)})
+	act := audit(ctx, "code.remint", "device "+string(old.Device), reasonOf(in.Body), nil)
 	var code order.Code
-	for range mintTries {
-		number, mintErr := a.Minter.Mint(rand.Reader)
-		if mintErr != nil {
-			return nil, mintErr
-		}
-		if code, err = a.Store.ReplaceCode(ctx, old.Number, string(number), act); !errors.Is(err, order.ErrExists) {
-			break
-		}
-	}
+	err = order.DrawNumber(a.Minter, rand.Reader, func(number string) error {
+		code, err = a.Store.ReplaceCode(ctx, old.Number, number, act)
+		return err
+	})
 	if err != nil {
 		return nil, err
 	}

@@ -22,6 +22,10 @@ func (a *API) deviceRoutes(h huma.API) {
 	register(a, h, op, a.provisionDevices)
 	register(a, h, forStaff("set-service", http.MethodPost, "/v1/operator/devices/{id}/service",
 		"Take a device out of service, back in, or retire it"), a.setService)
+	register(a, h, forStaff("transfer-device", http.MethodPost, "/v1/operator/devices/{id}/transfer",
+		"Move a device to another venue"), a.transferDevice)
+	register(a, h, forStaff("place-device", http.MethodPost, "/v1/operator/devices/{id}/position",
+		"Note where a device stands"), a.placeDevice)
 	op = forStaff("command-device", http.MethodPost, "/v1/operator/devices/{id}/commands", "Ring, probe or stop an outlet")
 	op.DefaultStatus = http.StatusAccepted
 	register(a, h, op, a.commandDevice)
@@ -40,6 +44,7 @@ type Device struct {
 	Firmware      string     `json:"firmware,omitempty"`
 	Lat           *float64   `json:"lat,omitempty" doc:"WGS-84"`
 	Lng           *float64   `json:"lng,omitempty"`
+	Display       bool       `json:"display,omitempty" doc:"It shows rotating codes"`
 	Battery       *int       `json:"battery,omitempty" doc:"Percent, as last told"`
 	Outlets       []Outlet   `json:"outlets"`
 }
@@ -104,7 +109,7 @@ func (a *API) deviceOf(row order.DeviceRow) Device {
 	d, now := row.Device, time.Now()
 	v := Device{ID: string(d.ID), Kind: kindOf(d.Kind), Venue: d.Venue, Epoch: int64(d.Epoch), Service: string(d.Service),
 		ServiceReason: d.ServiceReason, HeardAt: optionalTime(d.HeardAt), Firmware: d.Firmware, Lat: row.Lat, Lng: row.Lng,
-		Battery: a.battery(d.ID)}
+		Battery: a.battery(d.ID), Display: d.Display}
 	if d.Halt != nil {
 		v.Stopped = d.Halt.Reason
 	}
@@ -206,6 +211,50 @@ func (a *API) setService(ctx context.Context, in *setServiceInput) (*deviceOutpu
 		return nil, instead(err, errDeviceUnknown)
 	}
 	return a.deviceNow(ctx, id)
+}
+
+// TransferBody names the venue that a device moves to.
+type TransferBody struct {
+	Venue  string `json:"venue" pattern:"^[A-Za-z0-9_-]{1,32}$"`
+	Reason string `json:"reason" minLength:"1" maxLength:"500" pattern:"\\S"`
+}
+
+type transferDeviceInput struct {
+	ID   string `path:"id" pattern:"^[A-Za-z0-9_-]{1,24}$"`
+	Body TransferBody
+}
+
+func (a *API) transferDevice(ctx context.Context, in *transferDeviceInput) (*deviceOutput, error) {
+	if _, err := a.getVenue(ctx, &venuePath{in.Body.Venue}); err != nil {
+		return nil, err
+	}
+	_, err := a.Orders.TransferDevice(ctx, order.TransferDevice{Device: device.ID(in.ID), Venue: in.Body.Venue,
+		Staff: audit(ctx, "device.transfer", "device "+in.ID, in.Body.Reason, nil)})
+	if err != nil {
+		return nil, instead(err, errDeviceUnknown)
+	}
+	return a.deviceNow(ctx, device.ID(in.ID))
+}
+
+// PositionBody is where a device stands.
+type PositionBody struct {
+	Location
+	Reason string `json:"reason,omitempty" maxLength:"500"`
+}
+
+type placeDeviceInput struct {
+	ID   string `path:"id" pattern:"^[A-Za-z0-9_-]{1,24}$"`
+	Body PositionBody
+}
+
+func (a *API) placeDevice(ctx context.Context, in *placeDeviceInput) (*deviceOutput, error) {
+	at := in.Body.wgs84()
+	// The audit says that it was placed, not where: positions go after their time.
+	err := a.Store.MoveDevice(ctx, device.ID(in.ID), at.lat, at.lng, audit(ctx, "device.place", "device "+in.ID, in.Body.Reason, nil))
+	if err != nil {
+		return nil, instead(err, errDeviceUnknown)
+	}
+	return a.deviceNow(ctx, device.ID(in.ID))
 }
 
 // deviceNow shows what became of a device.

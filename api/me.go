@@ -18,6 +18,7 @@ func (a *API) riderRoutes(h huma.API) {
 	register(a, h, forRiders("list-my-orders", http.MethodGet, "/v1/me/orders", "My orders, newest first"), a.listMyOrders)
 	register(a, h, forRiders("get-my-wallet", http.MethodGet, "/v1/me/wallet", "My money"), a.getMyWallet)
 	a.paymentRoutes(h)
+	a.passRoutes(h)
 	a.nearbyRoutes(h)
 	a.faultRoutes(h)
 }

@@ -119,7 +119,7 @@ func (a *API) nearby(ctx context.Context, in *nearbyInput) (*nearbyOutput, error
 	now := time.Now()
 	found := []NearbyDevice{}
 	for _, row := range devices {
-		if row.Lat == nil || row.Lng == nil || !venues[row.Device.Venue].Open {
+		if row.Lat == nil || row.Lng == nil || !venues[row.Device.Venue].Serves(now) {
 			continue
 		}
 		at := point{*row.Lat, *row.Lng}

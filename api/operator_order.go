@@ -60,7 +60,7 @@ type OperatorOrderPage struct {
 
 func operatorOrderOf(o order.Order, moves []order.Move) OperatorOrder {
 	v := OperatorOrder{Order: orderOf(o, moves, byForStaff), Rider: o.Rider, Day: o.Day, Ticket: o.Ticket,
-		Tariff: tariffCardOf(o.Tariff), Command: o.Command, Seq: o.Seq, DueAt: optionalTime(o.DueAt),
+		Tariff: tariffCardOf(o.Tariff, nil), Command: o.Command, Seq: o.Seq, DueAt: optionalTime(o.DueAt),
 		Evidence: each(o.Evidence, func(s string) string { return s }),
 		Spans: each(o.Spans, func(s order.Span) Span {
 			return Span{Boot: hex.EncodeToString(s.Boot[:]), FromMS: s.From, ToMS: s.To}

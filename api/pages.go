@@ -165,7 +165,7 @@ func (a *API) codeView(ctx context.Context, path string) (rider.View, error) {
 	if len(rows[0].Outlets) > 1 {
 		v.Device = fmt.Sprintf("%s / %d", d.ID, found.Outlet)
 	}
-	switch t, err := a.Orders.Catalog.TariffFor(ctx, d.Venue, d.Kind); {
+	switch t, err := a.Orders.Catalog.TariffFor(ctx, d.Venue, d.Kind, ""); {
 	case err == nil:
 		text := tariffText(t)
 		v.Prices = map[string][]string{rider.Chinese: text.ZH, rider.English: text.EN}

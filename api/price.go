@@ -27,6 +27,7 @@ type PriceList struct {
 // KindPrice is the prices of one kind of device.
 type KindPrice struct {
 	Kind  Kind            `json:"kind"`
+	Group string          `json:"group,omitempty" doc:"Of riders; absent = everybody"`
 	Now   *TariffVersion  `json:"now,omitempty" doc:"In force; absent when the first one is still ahead"`
 	Ahead []TariffVersion `json:"ahead" doc:"Scheduled, the next one first; of several for one moment the one that will count"`
 }
@@ -49,8 +50,8 @@ func priceListOf(venue string, list order.PriceList) PriceList {
 	v := PriceList{Venue: venue, At: list.At, Kinds: []KindPrice{}}
 	for _, row := range list.Tariffs {
 		tariff := tariffVersionOf(row)
-		if n := len(v.Kinds); n == 0 || v.Kinds[n-1].Kind != tariff.Kind {
-			v.Kinds = append(v.Kinds, KindPrice{Kind: tariff.Kind, Ahead: []TariffVersion{}})
+		if n := len(v.Kinds); n == 0 || v.Kinds[n-1].Kind != tariff.Kind || v.Kinds[n-1].Group != tariff.Group {
+			v.Kinds = append(v.Kinds, KindPrice{Kind: tariff.Kind, Group: tariff.Group, Ahead: []TariffVersion{}})
 		}
 		k := &v.Kinds[len(v.Kinds)-1]
 		if row.EffectiveAt.After(list.At) {

@@ -94,6 +94,12 @@ var problems = []problemRow{
 	{Status: 404, Code: "code_unknown", Title: "Code is unknown", Errs: []error{errCodeUnknown}},
 	{Status: 410, Code: "code_revoked", Title: "Code is no longer in use", Errs: []error{order.ErrCodeRevoked}},
 	{Status: 409, Code: "code_unbound", Title: "Code is not bound to a device", Errs: []error{order.ErrCodeUnbound}},
+	{Status: 409, Code: "code_bound", Title: "Code hangs elsewhere", Errs: []error{order.ErrCodeBound}, Tell: true},
+	{Status: 409, Code: "code_of_other_venue", Title: "Code was printed for another venue", Errs: []error{order.ErrCodeVenue}},
+	{Status: 404, Code: "code_batch_unknown", Title: "Batch is unknown", Errs: []error{errBatchUnknown}},
+	{Status: 422, Code: "code_batch_too_large", Title: "Batch is too large to render here", Errs: []error{errBatchTooLarge}},
+	{Status: 422, Code: "label_invalid", Title: "Label cannot be printed so",
+		Errs: []error{qr.ErrSheet, qr.ErrFont, qr.ErrPrint, qr.ErrVersions}, Tell: true},
 	{Status: 403, Code: "too_far", Title: "Too far away", Errs: []error{errTooFar}},
 
 	{Status: 422, Code: "ticket_invalid", Title: "Ticket is invalid", Errs: []error{order.ErrTicketInvalid}},
@@ -123,6 +129,10 @@ var problems = []problemRow{
 	{Status: 402, Code: "debt_unpaid", Title: "A debt is unpaid", Errs: []error{order.ErrDebt}},
 	{Status: 403, Code: "rider_blocked", Title: "Rider is blocked", Errs: []error{order.ErrRiderBlocked}},
 	{Status: 409, Code: "too_many_live_orders", Title: "A live order exists", Errs: []error{order.ErrTooManyLive}},
+	{Status: 422, Code: "too_many", Title: "Too many for one answer", Errs: []error{order.ErrTooMany}, Tell: true},
+	{Status: 404, Code: "pass_unknown", Title: "No such pass", Errs: []error{order.ErrPassUnknown}},
+	{Status: 409, Code: "pass_price_changed", Title: "Pass has another price by now", Errs: []error{order.ErrPassPrice}, Tell: true},
+	{Status: 409, Code: "too_many_passes", Title: "As many passes as a rider may hold", Errs: []error{order.ErrPassMany}},
 	{Status: 409, Code: "still_open", Title: "Lock is not proved closed", Errs: []error{order.ErrStillOpen}},
 	{Status: 409, Code: "last_admin_key", Title: "It is the last key of an admin", Errs: []error{order.ErrLastAdmin}},
 	{Status: 409, Code: "confirmation_expired", Title: "Confirmation is needed", Errs: []error{errConfirm}},
@@ -147,6 +157,7 @@ var problems = []problemRow{
 	{Status: 404, Code: "api_key_unknown", Title: "API key is unknown", Errs: []error{errAPIKeyUnknown}},
 	{Status: 404, Code: "order_unknown", Title: "Order is unknown", Errs: []error{order.ErrNotFound}},
 
+	{Status: 503, Code: "installation_full", Title: "No room for anything new", Errs: []error{order.ErrFull}, Retry: 30 * time.Second},
 	{Status: 503, Code: "busy", Title: "Busy", Errs: []error{order.ErrBusy, order.ErrStale, order.ErrUncertain}, Retry: time.Second},
 	{Status: 500, Code: "internal", Title: "Internal error", Errs: []error{errInternal}},
 }

@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/unlatch/unlatch/device"
@@ -11,6 +12,8 @@ import (
 // ProvisionBody names the devices to provision; one is a list of one.
 type ProvisionBody struct {
 	Devices []NewDevice `json:"devices" minItems:"1" maxItems:"100" nullable:"false"`
+	OnlyNew bool        `json:"only_new,omitempty" doc:"Refuse devices that are known, whose files would become worthless"`
+	DryRun  bool        `json:"dry_run,omitempty" doc:"Say what would become of each; change nothing"`
 	Reason  string      `json:"reason" minLength:"1" maxLength:"500" pattern:"\\S"`
 }
 
@@ -66,6 +69,7 @@ type ProvisionResult struct {
 	ID      string   `json:"id"`
 	File    any      `json:"file,omitempty" doc:"Shown this once; holds the device's secrets"`
 	Problem *Problem `json:"problem,omitempty"`
+	Notes   []string `json:"notes,omitempty" doc:"What is odd and no reason to refuse, such as a venue without a tariff for the kind"`
 }
 
 type provisionDevicesInput struct{ Body ProvisionBody }
@@ -79,27 +83,33 @@ func (a *API) provisionDevices(ctx context.Context, in *provisionDevicesInput) (
 	if err != nil {
 		return nil, err
 	}
-	venues := map[string]bool{}
+	venues := map[string]order.Venue{}
 	for _, v := range list {
-		venues[v.ID] = true
+		venues[v.ID] = v
 	}
 	results := make([]ProvisionResult, 0, len(in.Body.Devices))
 	seen := map[string]bool{}
 	for _, d := range in.Body.Devices {
 		var file any
 		err := errVenueUnknown
+		venue, known := venues[d.Venue]
 		switch {
 		case seen[d.ID]: // a second epoch would make the first file worthless
 			err = order.ErrExists
-		case venues[d.Venue]:
-			file, err = a.provision(ctx, d, in.Body.Reason)
+		case known:
+			file, err = a.provision(ctx, d, in.Body)
 		}
 		seen[d.ID] = true
 		if err != nil && len(in.Body.Devices) == 1 {
 			return nil, err
 		}
 		result := ProvisionResult{ID: d.ID, File: file}
-		if err == nil && d.Lat != nil && d.Lng != nil {
+		if known {
+			if result.Notes, err = a.oddities(ctx, d, venue, err); err != nil && file == nil && len(in.Body.Devices) == 1 {
+				return nil, err
+			}
+		}
+		if err == nil && d.Lat != nil && d.Lng != nil && !in.Body.DryRun {
 			err = a.Store.PlaceDevice(ctx, device.ID(d.ID), *d.Lat, *d.Lng)
 		}
 		if err != nil {
@@ -110,12 +120,34 @@ func (a *API) provisionDevices(ctx context.Context, in *provisionDevicesInput) (
 	return &provisionDevicesOutput{ProvisionResults{results}}, nil
 }
 
-func (a *API) provision(ctx context.Context, d NewDevice, reason string) (any, error) {
+// oddities are what an operator would want to know of a device that can be
+// provisioned. err is passed on.
+func (a *API) oddities(ctx context.Context, d NewDevice, v order.Venue, err error) ([]string, error) {
+	if err != nil {
+		return nil, err
+	}
+	var notes []string
+	switch _, err := a.Orders.Catalog.TariffFor(ctx, v.ID, device.Kind(d.Kind), ""); {
+	case errors.Is(err, order.ErrNoTariff):
+		notes = append(notes, fmt.Sprintf("venue %s has no tariff in force for a %s: nobody can order", v.ID, d.Kind))
+	case err != nil:
+		return nil, err
+	}
+	switch {
+	case (d.Lat == nil) != (d.Lng == nil):
+		notes = append(notes, "lat and lng go together: no position is noted")
+	case d.Lat != nil && !v.Fence.Holds(order.Point{Lat: *d.Lat, Lng: *d.Lng}):
+		notes = append(notes, fmt.Sprintf("its position is outside of the geofence of venue %s", v.ID))
+	}
+	return notes, nil
+}
+
+func (a *API) provision(ctx context.Context, d NewDevice, b ProvisionBody) (any, error) {
 	nozzles, err := grades(d.Sides)
 	if err != nil {
 		return nil, err
 	}
 	return a.Provision(ctx, ProvisionRequest{Device: device.ID(d.ID), Kind: device.Kind(d.Kind), Venue: d.Venue,
-		Outlets: max(d.Outlets, len(d.Sides), 1), Grades: nozzles, Display: d.Display,
-		Staff: audit(ctx, "device.provision", "device "+d.ID, reason, nil)})
+		Outlets: max(d.Outlets, len(d.Sides), 1), Grades: nozzles, Display: d.Display, OnlyNew: b.OnlyNew, DryRun: b.DryRun,
+		Staff: audit(ctx, "device.provision", "device "+d.ID, b.Reason, nil)})
 }

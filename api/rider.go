@@ -22,6 +22,7 @@ func (a *API) riderRowRoutes(h huma.API) {
 type Rider struct {
 	ID      string    `json:"id"`
 	Blocked bool      `json:"blocked"`
+	Group   string    `json:"group,omitempty"`
 	Since   time.Time `json:"since"`
 }
 
@@ -46,7 +47,7 @@ func (a *API) listRiders(ctx context.Context, in *listRidersInput) (*riderPageOu
 	}
 	rows, next := cut(rows, in.Limit, func(r order.RiderRow) string { return r.ID })
 	return &riderPageOutput{RiderPage{NextCursor: next, Riders: each(rows, func(r order.RiderRow) Rider {
-		return Rider{ID: r.ID, Blocked: r.Blocked, Since: r.Since}
+		return Rider{ID: r.ID, Blocked: r.Blocked, Group: r.Group, Since: r.Since}
 	})}}, nil
 }
 

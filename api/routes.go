@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
 )
 
@@ -15,20 +16,30 @@ import (
 func (a *API) routes() http.Handler {
 	riders := http.NewServeMux()
 	h := humago.New(riders, a.humaConfig())
-	h.UseMiddleware(a.riderGate) // before any operation is registered
+	h.UseMiddleware(a.timed, a.riderGate) // before any operation is registered
 	a.riderRoutes(h)
 
 	operators := http.NewServeMux()
 	h = humago.New(operators, a.humaConfig())
-	h.UseMiddleware(a.operatorGate)
+	h.UseMiddleware(a.timed, a.operatorGate)
 	a.operatorRoutes(h)
+
+	// What is below a batch has a mux of its own: in one with /codes/{number}/symbol.svg
+	// neither pattern would be more specific.
+	batches := http.NewServeMux()
+	h = humago.New(batches, a.humaConfig())
+	h.UseMiddleware(a.timed, a.operatorGate)
+	a.batchRoutes(h)
 
 	public := http.NewServeMux()
 	public.Handle("/v1/", a.named(riders))
 	public.Handle("/v1/operator/", a.named(operators))
+	public.Handle("/v1/operator/codes/batches", a.named(operators)) // or the next line would redirect it
+	public.Handle("/v1/operator/codes/batches/", a.named(batches))
 	public.HandleFunc("GET /{$}", a.homePage)
 	public.HandleFunc("POST /v1/wechat/notify", a.notify)
 	public.HandleFunc("GET /d/{code}", a.codePage)
+	public.HandleFunc("GET /gbfs/3.0/", a.gbfs)
 	public.HandleFunc("GET /first-run", a.firstRunPage)
 	public.HandleFunc("POST /first-run", a.firstRunForm)
 	public.HandleFunc("GET /openapi.json", a.openAPI)
@@ -77,16 +88,23 @@ func (p *probe) WriteHeader(status int) { p.status = status }
 // tracked knows whether an answer has begun.
 type tracked struct {
 	http.ResponseWriter
-	begun bool
+	begun  bool
+	status int // 0 = not written yet
 }
 
 func (t *tracked) WriteHeader(status int) {
 	t.begun = true
+	if t.status == 0 {
+		t.status = status
+	}
 	t.ResponseWriter.WriteHeader(status)
 }
 
 func (t *tracked) Write(b []byte) (int, error) {
 	t.begun = true
+	if t.status == 0 {
+		t.status = http.StatusOK
+	}
 	return t.ResponseWriter.Write(b)
 }
 
@@ -129,6 +147,30 @@ func (a *API) guarded(next http.Handler) http.Handler {
 		}
 		next.ServeHTTP(w, r)
 	})
+}
+
+// timed tells Observe how long an operation took, its gate included.
+func (a *API) timed(ctx huma.Context, next func(huma.Context)) {
+	a.inFlight.Add(1)
+	defer a.inFlight.Add(-1)
+	if a.Observe == nil {
+		next(ctx)
+		return
+	}
+	began := time.Now()
+	_, w := humago.Unwrap(ctx)
+	next(ctx)
+	status := ctx.Status()
+	if t, ok := w.(*tracked); ok && t.status != 0 { // a gate's refusal is written past huma
+		status = t.status
+	}
+	a.Observe(ctx.Operation().OperationID, status, time.Since(began))
+}
+
+// Load is how many requests are being answered now, and how many of them only wait
+// for an order to move.
+func (a *API) Load() (requests, waits int64) {
+	return a.inFlight.Load(), a.waits.count()
 }
 
 // livez says that the process answers.

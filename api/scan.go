@@ -31,6 +31,7 @@ type Scan struct {
 	ExpiresAt time.Time  `json:"expires_at"`
 	Device    DeviceCard `json:"device"`
 	Tariff    TariffCard `json:"tariff"`
+	Pass      *HeldPass  `json:"pass,omitempty" doc:"Mine, that an order would meet; the tariff's least_fen is what remains"`
 }
 
 // DeviceCard is what a rider sees of a device.
@@ -75,7 +76,12 @@ func (a *API) scan(ctx context.Context, in *scanInput) (*scanOutput, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &scanOutput{Scan{Ticket: s.Ticket, ExpiresAt: s.Expires, Tariff: tariffCardOf(s.Tariff),
+	var pass *HeldPass
+	if s.Pass != nil {
+		p := heldPassOf(*s.Pass)
+		pass = &p
+	}
+	return &scanOutput{Scan{Ticket: s.Ticket, ExpiresAt: s.Expires, Tariff: tariffCardOf(s.Tariff, s.Pass.Use()), Pass: pass,
 		Device: DeviceCard{ID: string(s.Device.ID), Kind: kindOf(s.Device.Kind), Outlet: int(s.Outlet.N),
 			Number: qr.Format(number), Availability: string(s.Availability),
 			Venue:    VenueCard{ID: s.Venue.ID, Name: s.Venue.Name, Phone: s.Venue.Phone},

@@ -24,11 +24,13 @@ type Store interface {
 	Devices
 	Journals
 	Codes
+	Batches
 	Members
 	Keys
 	Items
 	Audits
 	Payments
+	Passes
 }
 
 // Payments are money on its way through WeChat; order.Service moves them.
@@ -80,6 +82,8 @@ type Venues interface {
 type Tariffs interface {
 	Tariffs(ctx context.Context) ([]order.TariffRow, error)
 	AddTariff(ctx context.Context, r order.TariffRow, a order.Audit) (billing.Tariff, error)
+	// Past are the settled orders that a draft is replayed over; order.ErrTooMany.
+	Past(ctx context.Context, q order.PastQuery) ([]billing.Past, error)
 	// Prices are what a venue's tariffs are now and will be.
 	Prices(ctx context.Context, venue string) (order.PriceList, error)
 }
@@ -109,7 +113,9 @@ type Devices interface {
 	Devices(ctx context.Context, id device.ID, venue string, after device.ID, limit int) ([]order.DeviceRow, error)
 	// Position is in WGS-84 degrees; known is false when nobody said.
 	Position(ctx context.Context, id device.ID) (lat, lng float64, known bool, err error)
+	// PlaceDevice notes it beside another act; MoveDevice is an act of its own.
 	PlaceDevice(ctx context.Context, id device.ID, lat, lng float64) error
+	MoveDevice(ctx context.Context, id device.ID, lat, lng float64, a order.Audit) error
 }
 
 // Journals are what went to a device and what it said, newest first.
@@ -125,9 +131,25 @@ type Codes interface {
 	// AddCode returns order.ErrExists when the number is taken: mint another.
 	AddCode(ctx context.Context, c order.Code, a order.Audit) error
 	RevokeCode(ctx context.Context, number string, a order.Audit) error
-	// ReplaceCode revokes a code in use and adds number for its outlet, both or
+	// ReplaceCode revokes a code in use and adds number in its place, both or
 	// neither; order.ErrCodeRevoked when it is not in use.
 	ReplaceCode(ctx context.Context, old, number string, a order.Audit) (order.Code, error)
+	// BindCode hangs a code on an outlet; SwapCodes hangs two each on the other's.
+	// order.ErrCodeBound, order.ErrCodeVenue, order.ErrOutletBusy and more.
+	BindCode(ctx context.Context, b order.BindCode) (order.Code, error)
+	SwapCodes(ctx context.Context, one, other string, a order.Audit) ([2]order.Code, error)
+}
+
+// Batches are codes that were minted to be printed together.
+type Batches interface {
+	// AddBatch mints a batch, or returns what the key has answered before;
+	// order.ErrKeyReused when the key belongs to another request.
+	AddBatch(ctx context.Context, add order.AddBatch) (status int, answer []byte, err error)
+	// Batches lists newest first; venue and after filter unless empty.
+	Batches(ctx context.Context, venue, after string, limit int) ([]order.CodeBatch, error)
+	Batch(ctx context.Context, id string) (order.CodeBatch, error)
+	// BatchCodes lists by label, behind the one that the page before ended with.
+	BatchCodes(ctx context.Context, id string, label int, number string, limit int) ([]order.Code, error)
 }
 
 // Members are the operator's people and programs.

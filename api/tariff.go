@@ -76,8 +76,8 @@ type TariffText struct {
 	EN []string `json:"en"`
 }
 
-func tariffCardOf(t billing.Tariff) TariffCard {
-	return TariffCard{ID: t.ID, Version: t.Version, Name: t.Name, TariffRule: ruleOf(t), Least: int64(t.Least()),
+func tariffCardOf(t billing.Tariff, pass *billing.PassUse) TariffCard {
+	return TariffCard{ID: t.ID, Version: t.Version, Name: t.Name, TariffRule: ruleOf(t), Least: int64(t.Least(pass)),
 		Text: tariffText(t)}
 }
 
@@ -142,6 +142,7 @@ type TariffVersion struct {
 	TariffRule
 	Venue       string    `json:"venue"`
 	Kind        Kind      `json:"kind"`
+	Group       string    `json:"group,omitempty" doc:"Of riders; absent = everybody without a tariff of their group"`
 	EffectiveAt time.Time `json:"effective_at"`
 }
 
@@ -154,7 +155,7 @@ type listTariffsOutput struct{ Body TariffList }
 
 func tariffVersionOf(r order.TariffRow) TariffVersion {
 	return TariffVersion{ID: r.Tariff.ID, Version: r.Tariff.Version, Name: r.Tariff.Name, TariffRule: ruleOf(r.Tariff),
-		Venue: r.Venue, Kind: kindOf(r.Kind), EffectiveAt: r.EffectiveAt}
+		Venue: r.Venue, Kind: kindOf(r.Kind), Group: r.Group, EffectiveAt: r.EffectiveAt}
 }
 
 func (a *API) listTariffs(ctx context.Context, _ *struct{}) (*listTariffsOutput, error) {
@@ -172,6 +173,7 @@ type TariffBody struct {
 	TariffRule
 	Venue       string     `json:"venue" pattern:"^[A-Za-z0-9_-]{1,32}$"`
 	Kind        Kind       `json:"kind"`
+	Group       string     `json:"group,omitempty" pattern:"^[A-Za-z0-9_-]{0,32}$" doc:"Of riders, whom it counts for before that of everybody; absent = everybody"`
 	EffectiveAt *time.Time `json:"effective_at,omitempty" doc:"Now, unless given; orders keep the version of their ticket"`
 	Reason      string     `json:"reason,omitempty" maxLength:"500"`
 }
@@ -182,7 +184,7 @@ type tariffOutput struct{ Body TariffVersion }
 
 func (a *API) addTariff(ctx context.Context, in *addTariffInput) (*tariffOutput, error) {
 	b := in.Body
-	row := order.TariffRow{Venue: b.Venue, Kind: device.Kind(b.Kind), EffectiveAt: time.Now(),
+	row := order.TariffRow{Venue: b.Venue, Kind: device.Kind(b.Kind), Group: b.Group, EffectiveAt: time.Now(),
 		Tariff: billing.Tariff{ID: b.ID, Name: b.Name}}
 	if err := b.TariffRule.set(&row.Tariff); err != nil {
 		return nil, err

@@ -132,6 +132,17 @@ func (w *waits) remove(f *follower) {
 	}
 }
 
+// count is how many wait.
+func (w *waits) count() int64 {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	n := int64(0)
+	for _, set := range w.byOrder {
+		n += int64(len(set))
+	}
+	return n
+}
+
 // ids lists the waited orders.
 func (w *waits) ids() []string {
 	w.mu.Lock()

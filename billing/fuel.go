@@ -153,8 +153,8 @@ func (f *FuelRule) Agrees(grade string, ml int64, fen Fen) bool {
 }
 
 // allow holds the preset amount, the price of the preset volume or, for a full
-// tank, what the balance and the rule allow.
-func (f *FuelRule) allow(p Preset, balance Fen) (Allowance, error) {
+// tank, what the balance and the rule allow. Passes are for what is billed by time.
+func (f *FuelRule) allow(p Preset, _ *PassUse, balance Fen) (Allowance, error) {
 	g, ok := f.Grade(p.Grade)
 	if !ok {
 		var sold []string

@@ -53,7 +53,7 @@ func TestWhatIsAllowedIsCoveredByItsHold(t *testing.T) {
 			p.Millilitres = rapid.Int64Range(1, 250_000).Draw(t, "ml")
 		}
 		balance := billing.Fen(rapid.Int64Range(0, 200_000).Draw(t, "balance"))
-		a, err := tariff.Allow(p, balance)
+		a, err := tariff.Allow(p, nil, balance)
 		if err != nil {
 			if !errors.Is(err, billing.ErrPreset) && !errors.Is(err, billing.ErrNoMoney) {
 				t.Fatalf("%+v of %d: %v", p, balance, err)

@@ -108,6 +108,7 @@ const (
 	ForPayback     Purpose = "payback"     // a rider's money goes back to where it came from: a hold until it is there
 	ForCredit      Purpose = "credit"      // what cannot go back to its payer goes to their wallet
 	ForUncollected Purpose = "uncollected" // what Pay Score will not bring in any more becomes a debt
+	ForPass        Purpose = "pass"        // a rider buys a pass of their wallet
 	ForKept        Purpose = "kept"        // a payback that failed: the hold is released
 )
 

@@ -11,6 +11,7 @@ type Usage struct {
 	Measured Measured `json:"measured"`
 	Evidence []string `json:"evidence"` // references of the pieces that prove it
 	Fuel     *Fuel    `json:"fuel,omitempty"`
+	Pass     *PassUse `json:"pass,omitempty"` // what the rider's pass took off
 	// Decided is what staff set the bill to, where evidence and rule do not agree.
 	Decided *Fen `json:"decided_fen,omitempty"`
 }

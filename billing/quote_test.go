@@ -143,7 +143,7 @@ func TestAnyUsageGivesABillWithinTheCaps(t *testing.T) {
 		if diff := cmp.Diff(q, tariff.Quote(u)); diff != "" {
 			t.Fatalf("computed again it differs:\n%s", diff)
 		}
-		if a, err := tariff.Allow(billing.Preset{}, math.MaxInt64); err != nil || q.Total > a.Hold {
+		if a, err := tariff.Allow(billing.Preset{}, nil, math.MaxInt64); err != nil || q.Total > a.Hold {
 			t.Fatalf("a full hold of %d (%v) does not cover %d", a.Hold, err, q.Total)
 		}
 	})
@@ -155,7 +155,7 @@ func TestACheckedTariffNeverOverflows(t *testing.T) {
 		if tariff.Check() != nil {
 			return
 		}
-		if least := tariff.Least(); least < 0 || least > tariff.RideCap {
+		if least := tariff.Least(nil); least < 0 || least > tariff.RideCap {
 			t.Fatalf("least of %+v: got %d, want 0..ride cap", tariff, least)
 		}
 		q := tariff.Quote(billing.Usage{BilledMS: anyInt64().Draw(t, "ms")})
@@ -202,11 +202,11 @@ func TestAHoldIsTheBalanceOrTheRidesCap(t *testing.T) {
 		balance, hold billing.Fen
 		ok            bool
 	}{{-1, 0, false}, {0, 0, false}, {149, 0, false}, {150, 150, true}, {999, 999, true}, {1000, 1000, true}, {50_000, 1000, true}} {
-		if a, err := bike.Allow(billing.Preset{}, c.balance); a.Hold != c.hold || (err == nil) != c.ok {
+		if a, err := bike.Allow(billing.Preset{}, nil, c.balance); a.Hold != c.hold || (err == nil) != c.ok {
 			t.Errorf("balance %d: got %d, %v, want %d, %v", c.balance, a.Hold, err, c.hold, c.ok)
 		}
 	}
-	if a, err := billing.Service().Allow(billing.Preset{}, 0); a.Hold != 0 || err != nil {
+	if a, err := billing.Service().Allow(billing.Preset{}, nil, 0); a.Hold != 0 || err != nil {
 		t.Errorf("service with no balance: got %d, %v, want 0", a.Hold, err)
 	}
 }

@@ -48,7 +48,7 @@ type Allowance struct {
 // rule is what a price rule answers; each has a file of its own.
 type rule interface {
 	check(Rounding) error
-	allow(p Preset, balance Fen) (Allowance, error)
+	allow(p Preset, pass *PassUse, balance Fen) (Allowance, error)
 	least() Fen
 	quote(q *bill, u Usage)
 }
@@ -60,7 +60,7 @@ func (free) check(Rounding) error { return nil }
 func (free) least() Fen           { return 0 }
 func (free) quote(*bill, Usage)   {}
 
-func (free) allow(p Preset, _ Fen) (Allowance, error) {
+func (free) allow(p Preset, _ *PassUse, _ Fen) (Allowance, error) {
 	return Allowance{Millilitres: p.Millilitres}, nil
 }
 
@@ -100,14 +100,21 @@ func (t Tariff) Free() bool {
 	return none
 }
 
-// Least is what a rider must be able to pay before a use may start.
-func (t Tariff) Least() Fen { return t.rule().least() }
+// Least is what a rider must be able to pay before a use may start that meets pass,
+// nil = none.
+func (t Tariff) Least(pass *PassUse) Fen {
+	if t.TimeRule != nil {
+		return pass.least(t.TimeRule)
+	}
+	return t.rule().least()
+}
 
 // Allow turns a choice and what a rider can pay into limits. ErrPreset: this
-// tariff does not offer the choice; ErrNoMoney: balance does not cover it.
-func (t Tariff) Allow(p Preset, balance Fen) (Allowance, error) {
+// tariff does not offer the choice; ErrNoMoney: balance does not cover it. pass is
+// the one that the use will meet, nil = none.
+func (t Tariff) Allow(p Preset, pass *PassUse, balance Fen) (Allowance, error) {
 	if p.Amount < 0 || p.Millilitres < 0 || p.Amount > 0 && p.Millilitres > 0 {
 		return Allowance{}, fmt.Errorf("%w: give an amount or a volume above zero, not both", ErrPreset)
 	}
-	return t.rule().allow(p, balance)
+	return t.rule().allow(p, pass, balance)
 }

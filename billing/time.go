@@ -43,28 +43,45 @@ func (t *TimeRule) check(r Rounding) error {
 }
 
 // least is the unlock fee plus the first block, at most the ride's cap.
-func (t *TimeRule) least() Fen { return min(t.UnlockFee+t.BlockFee, t.RideCap) }
+func (t *TimeRule) least() Fen { return (*PassUse)(nil).least(t) }
 
 // allow holds min(balance, the ride's cap).
-func (t *TimeRule) allow(p Preset, balance Fen) (Allowance, error) {
+func (t *TimeRule) allow(p Preset, pass *PassUse, balance Fen) (Allowance, error) {
 	if p != (Preset{}) {
 		return Allowance{}, ErrPreset
 	}
-	if balance < t.least() {
+	if balance < pass.least(t) {
 		return Allowance{}, ErrNoMoney
 	}
 	return Allowance{Hold: min(balance, t.RideCap)}, nil
 }
 
+// over is how much of a use is billed, ms: what goes beyond the free time.
+func (t *TimeRule) over(u Usage) int64 { return max(max(u.BilledMS, 0)-t.FreeMS, 0) }
+
+// blocksOf counts the blocks that were begun.
+func blocksOf(ms, block int64) int64 {
+	if ms <= 0 {
+		return 0
+	}
+	return (ms-1)/block + 1 // not ms+block-1, which a device's clock could overflow
+}
+
 func (t *TimeRule) quote(q *bill, u Usage) {
 	q.add(Line{Kind: LineUnlock, Quantity: 1, Unit: t.UnlockFee, Amount: t.UnlockFee})
-	blocks := int64(0)
-	if over := max(u.BilledMS, 0) - t.FreeMS; over > 0 {
-		blocks = (over-1)/t.BlockMS + 1 // not over+BlockMS-1, which a device's clock could overflow
-	}
+	over := t.over(u)
+	blocks := blocksOf(over, t.BlockMS)
 	// A product that no receipt could show is cut; the ride's cap follows anyway.
-	q.add(Line{Kind: LineTime, Quantity: blocks, Unit: t.BlockFee, Amount: min(t.BlockFee.times(blocks), maxAmount),
-		Note: string(u.Measured)})
+	timed := func(blocks int64) Fen { return min(t.BlockFee.times(blocks), maxAmount) }
+	q.add(Line{Kind: LineTime, Quantity: blocks, Unit: t.BlockFee, Amount: timed(blocks), Note: string(u.Measured)})
+	if u.Pass != nil {
+		ride, budget := u.Pass.covers(over, t.BlockMS)
+		off := timed(blocks) - timed(blocksOf(over-ride-budget, t.BlockMS))
+		if u.Pass.UnlockFree {
+			off += t.UnlockFee
+		}
+		q.add(Line{Kind: LinePass, Quantity: 1, Unit: off, Amount: -off, Note: u.Pass.Name})
+	}
 	if q.Total > t.RideCap {
 		q.add(Line{Kind: LineRideCap, Quantity: 1, Unit: t.RideCap, Amount: t.RideCap - q.Total})
 	}

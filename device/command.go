@@ -94,7 +94,8 @@ type Command struct {
 	Journal Journal // the journal that the server knew at commit
 	Floor   uint64  // Applied at commit: what it may journal has a higher number
 
-	Args Args // what only the bytes carry; not stored
+	Args Args   // what only the bytes carry; not stored
+	Key  string // of the server's keys, the one that signs; "" = the device's; not stored
 
 	State     CommandState
 	Bytes     []byte // COSE_Sign1
@@ -109,6 +110,9 @@ type Command struct {
 type Args struct {
 	Start *StartArgs // of a kind whose start has limits
 	Wall  *Sample    // of a config: the time at which the device's clock stood at Uptime
+	// ServerKey is of a config: the public key to accept besides the one that signs it,
+	// 32 bytes; every other is dropped.
+	ServerKey []byte
 }
 
 // StartArgs are the limits of a start, all enforced by the device.

@@ -80,8 +80,34 @@ type Device struct {
 	Timed   Boot
 	TimedAt time.Time
 
+	// ServerKey names the server's key that the device is proved to accept, by which
+	// commands and acks to it are signed; "" = the one that it was provisioned with,
+	// before keys were named. Rekey is how far its change to another one is; nil: it
+	// knows none but ServerKey.
+	ServerKey string
+	Rekey     *Rekey
+
 	Version int64 // of the row; 0 = not stored yet
 }
+
+// Rekey is a device on its way to another key of the server's. See order's rekey.
+type Rekey struct {
+	Step RekeyStep `json:"step"`
+	Seq  uint64    `json:"seq"` // of the command of this step, on the first outlet
+	At   time.Time `json:"at"`  // when it was published
+}
+
+// RekeyStep is what the last command did.
+type RekeyStep string
+
+// Shown: a config, signed by the old key, brought the new one. Tried: a probe that
+// only the new key verifies. Alone: a config, signed by the new key, that drops the
+// old one.
+const (
+	KeyShown RekeyStep = "shown"
+	KeyTried RekeyStep = "tried"
+	KeyAlone RekeyStep = "alone"
+)
 
 // Halt is an emergency stop in force for a device. Whoever began it, only a hand at
 // the device ends it, and only one that came after it: a release that was already on
@@ -174,6 +200,12 @@ const (
 	Removed        Availability = "removed"
 )
 
+// Contactable tells whether a start may go to the device: its clock can be dated, and
+// a beat has told which numbers it burned. A piece of evidence may be old and tells
+// neither the newest number nor how the bolt is now; that matters where we were
+// restored from a backup and what lies between is still to come.
+func (d Device) Contactable(now time.Time) bool { return d.Sample.Fresh(now) && d.Head.Boot != Boot{} }
+
 // SampleLife is how long a clock sample may be used; DESIGN section 5.
 const SampleLife = 10 * time.Minute
 
@@ -192,7 +224,7 @@ func (d Device) Availability(o Outlet, reserved bool, now time.Time) Availabilit
 		return InUse
 	case o.Block != NotBlocked:
 		return NonOperational
-	case !d.Sample.Fresh(now):
+	case !d.Contactable(now):
 		return NonContactable
 	case o.Stated.Known && !o.Stated.Closed:
 		return NonOperational

@@ -21,6 +21,7 @@ const (
 type Ack struct {
 	Journal Journal
 	N       uint64
+	Key     string // of the server's keys, the one that the device knows; see Device.ServerKey
 }
 
 // Gap is a run of evidence numbers that can never arrive.
@@ -71,7 +72,7 @@ func (h *Hearing) hearEvidence(e Evidence, waiting []Evidence, stored *Evidence)
 			h.distrust(Contradiction)
 			return
 		}
-		h.Ack = &Ack{d.Journal, d.Applied}
+		h.Ack = &Ack{Journal: d.Journal, N: d.Applied}
 		return
 	}
 	d.Journal = e.Journal
@@ -79,7 +80,7 @@ func (h *Hearing) hearEvidence(e Evidence, waiting []Evidence, stored *Evidence)
 	if e.Seq <= d.Applied { // closed as lost, and here it is after all
 		e.Status = Quarantined
 		h.Kept = &e
-		h.Ack = &Ack{d.Journal, d.Applied}
+		h.Ack = &Ack{Journal: d.Journal, N: d.Applied}
 		return
 	}
 	e.Status = Waiting
@@ -88,7 +89,7 @@ func (h *Hearing) hearEvidence(e Evidence, waiting []Evidence, stored *Evidence)
 	if len(h.Ready) > 0 && h.Ready[0].Seq == e.Seq {
 		h.Kept.Status = Applied
 	}
-	h.Ack = &Ack{d.Journal, d.Applied}
+	h.Ack = &Ack{Journal: d.Journal, N: d.Applied}
 }
 
 func (h *Hearing) hearBeat(b Beat, waiting []Evidence) {
@@ -120,7 +121,7 @@ func (h *Hearing) hearBeat(b Beat, waiting []Evidence) {
 		h.stated(said.N, said.LastSeq, said.Closed, said.Counters, b.Boot, b.Uptime, b.Highest)
 	}
 	if b.Highest > d.Applied {
-		h.Ack = &Ack{d.Journal, d.Applied} // also the replay request
+		h.Ack = &Ack{Journal: d.Journal, N: d.Applied} // also the replay request
 	}
 }
 

@@ -23,6 +23,8 @@ type Dispatcher struct {
 	Outbox    Outbox
 	Publisher Publisher
 	Log       *slog.Logger
+	// Left is told of each publish that left; nil: nobody asks. It must not block.
+	Left func(device.Command)
 
 	queue   chan device.Command
 	Sent    atomic.Int64 // publishes that left
@@ -89,4 +91,7 @@ func (d *Dispatcher) publish(c device.Command) {
 		return
 	}
 	d.Sent.Add(1)
+	if d.Left != nil {
+		d.Left(c)
+	}
 }

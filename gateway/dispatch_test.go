@@ -143,7 +143,7 @@ func TestADispatcherNeedsItsParts(t *testing.T) {
 }
 
 func TestTheSameCommandIsTheSameBytes(t *testing.T) {
-	s := Sealer{wire.NewSigner(private(server))}
+	s := Sealer{Signer: wire.NewSigner(private(server))}
 	c := device.Command{ID: "01900000-0000-7000-8000-000000000001", Order: "01900000-0000-7000-8000-000000000002", Device: "bike-1",
 		Outlet: 1, Epoch: 3, Seq: 9, Kind: device.Start, Boot: device.Boot{4}, NotAfter: 77}
 	first, err := s.Seal("bike-1", c)

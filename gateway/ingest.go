@@ -313,6 +313,14 @@ func (c *keyCache) get(ctx context.Context, from Keys, id device.ID, fresh bool)
 	return e, nil
 }
 
+// Forget drops what is remembered of a device's keys: it was provisioned anew, and its
+// first word must not be taken for a forgery.
+func (in *Ingest) Forget(id device.ID) {
+	in.keys.mu.Lock()
+	defer in.keys.mu.Unlock()
+	delete(in.keys.entries, id)
+}
+
 // checkEpoch verifies once more with only the key of the stated epoch, unless the
 // device has but one.
 func (e keyEntry) checkEpoch(id device.ID, up wire.Uplink, payload []byte) error {

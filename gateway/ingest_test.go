@@ -114,7 +114,7 @@ func ingest(t *testing.T, bend ...func(*IngestConfig)) parts {
 	t.Helper()
 	p := parts{keys: &ring{}, ear: &ear{}, air: &air{}}
 	p.keys.set("bike-1", Key{1, public(1)})
-	c := IngestConfig{Hearer: p.ear, Keys: p.keys, Publisher: p.air, Sealer: Sealer{wire.NewSigner(private(server))}}
+	c := IngestConfig{Hearer: p.ear, Keys: p.keys, Publisher: p.air, Sealer: Sealer{Signer: wire.NewSigner(private(server))}}
 	for _, f := range bend {
 		f(&c)
 	}
@@ -454,7 +454,7 @@ func TestWhatIsNotSignedIsShownAndNeverHeard(t *testing.T) {
 }
 
 func TestAnIngestNeedsItsParts(t *testing.T) {
-	signer := Sealer{wire.NewSigner(private(server))}
+	signer := Sealer{Signer: wire.NewSigner(private(server))}
 	for name, c := range map[string]IngestConfig{
 		"hearer":    {Keys: &ring{}, Publisher: &air{}, Sealer: signer},
 		"keys":      {Hearer: &ear{}, Publisher: &air{}, Sealer: signer},

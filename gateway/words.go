@@ -9,7 +9,24 @@ import (
 
 // Sealer makes command bytes with the installation's signing key. It implements
 // order.Sealer; nothing else touches the key.
-type Sealer struct{ Signer wire.Signer }
+type Sealer struct {
+	Signer wire.Signer
+	Name   string // of its key; "" = devices' keys have no names here
+	// Others sign for devices that do not know Signer's key, by the name of the one
+	// that they know; see device.Device.ServerKey. "" may be among them.
+	Others map[string]wire.Signer
+}
+
+// signer is the one whose key a device knows.
+func (s Sealer) signer(key string) (wire.Signer, error) {
+	if other, ok := s.Others[key]; ok {
+		return other, nil
+	}
+	if key != "" && s.Name != "" && key != s.Name {
+		return nil, fmt.Errorf("the device knows the server's key %s, and this replica holds %s; give every replica the same key file", key, s.Name)
+	}
+	return s.Signer, nil
+}
 
 var kinds = map[device.CommandKind]wire.CommandKind{
 	device.Start: wire.KindStart, device.Ring: wire.KindRing, device.Probe: wire.KindProbe,
@@ -31,13 +48,20 @@ func (s Sealer) Seal(id device.ID, c device.Command) ([]byte, error) {
 		return nil, err
 	}
 	arguments(&w, c.Args)
-	return wire.SealCommand(s.Signer, string(id), w)
+	signer, err := s.signer(c.Key)
+	if err != nil {
+		return nil, err
+	}
+	return wire.SealCommand(signer, string(id), w)
 }
 
 // arguments translates what only the bytes of a command carry.
 func arguments(w *wire.Command, a device.Args) {
 	if s := a.Start; s != nil {
 		w.Start = &wire.StartArgs{UnitPrices: s.UnitPrices, MaxMillilitres: s.MaxMillilitres, MaxFen: s.MaxFen, ArmMillis: s.ArmMillis}
+	}
+	if a.ServerKey != nil {
+		w.Config = &wire.ConfigArgs{SecondKey: &wire.ServerKey{ID: wire.KeyID(a.ServerKey), Public: a.ServerKey}}
 	}
 	if t := a.Wall; t != nil {
 		w.Config = &wire.ConfigArgs{WallMillis: t.At.UnixMilli(), WallBoot: wire.Boot(t.Boot), WallUptime: t.Uptime}
@@ -46,7 +70,11 @@ func arguments(w *wire.Command, a device.Args) {
 
 // SealAck returns the bytes of an ack.
 func (s Sealer) SealAck(id device.ID, epoch uint32, a device.Ack) ([]byte, error) {
-	return wire.SealCommand(s.Signer, string(id), wire.Command{Epoch: epoch, Kind: wire.KindAck,
+	signer, err := s.signer(a.Key)
+	if err != nil {
+		return nil, err
+	}
+	return wire.SealCommand(signer, string(id), wire.Command{Epoch: epoch, Kind: wire.KindAck,
 		Ack: &wire.AckArgs{Journal: wire.Journal(a.Journal), N: a.N}})
 }
 

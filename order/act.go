@@ -333,7 +333,7 @@ func (a Ask) Decide(s Snapshot, env Env) (Changes, Acted, error) {
 		return Changes{}, Acted{}, fmt.Errorf("device %s: %w", a.Device, ErrNotFound)
 	}
 	t := newTurn(s, env)
-	if t.outlet(a.Outlet) == nil || s.Device.Sample.Fresh(s.Now) {
+	if t.outlet(a.Outlet) == nil || s.Device.Contactable(s.Now) {
 		return Changes{}, Acted{}, nil
 	}
 	if err := t.probe(a.Outlet); err != nil {

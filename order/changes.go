@@ -31,6 +31,8 @@ type Query struct {
 	Payment string
 	// TopUps also loads the rider's paid top-ups, newest first.
 	TopUps bool
+	// Pass names what is on offer.
+	Pass string
 }
 
 // KeyRef names an idempotency key: it belongs to one principal.
@@ -81,30 +83,16 @@ type Snapshot struct {
 	// Spent is, per day, what the queried rider's orders on printed codes came to or
 	// may still come to; days before yesterday may be missing.
 	Spent map[string]billing.Fen
-}
-
-// Venue is what a decision needs to know of a venue.
-type Venue struct {
-	ID       string
-	Name     string
-	TimeZone string // IANA
-	Open     bool   // the switch that every start reads
-	// KioskOnly forbids starting on the forecourt: the code must hang at the kiosk.
-	KioskOnly bool
-	// Stopped: an emergency stop is on its way to every device that a stop can end.
-	Stopped bool
-	// Halted: a device here is stopped; for display.
-	Halted   bool
-	Lat, Lng float64
-	// StartRadius is how far from the device a rider may be, metres; 0 = anywhere.
-	StartRadius int
-	Phone       string
+	// Passes are those of the queried rider that are not over, and those of Orders.
+	Passes []HeldPass
+	Offer  *PassRow
 }
 
 // Rider is what a decision needs to know of a rider.
 type Rider struct {
 	ID      string
 	Blocked bool
+	Group   string // whose tariffs and passes they get; "" = everybody's
 }
 
 // Item is something that staff must look at. Subject names one cause: the same
@@ -142,6 +130,7 @@ const (
 	ItemRefund        = "refund_stuck"     // money that is a rider's cannot reach them
 	ItemSetup         = "wechat_setup"     // WeChat refuses our keys, permissions or ids
 	ItemBill          = "bill_difference"  // a day's bill and the ledger differ
+	ItemDisk          = "disk_low"         // new orders are refused for want of room
 	ItemBillMissing   = "bill_missing"     // a day's bill could not be had
 )
 
@@ -173,6 +162,7 @@ type Changes struct {
 	Accounts     []billing.Account
 	Payments     []Payment
 	PaymentMoves []PaymentMove
+	Passes       []HeldPass
 	Commands     []device.Command
 	Evidence     []device.Evidence
 	Keys         []Key
@@ -199,7 +189,7 @@ type Stop struct {
 func (c Changes) Empty() bool {
 	return len(c.Devices)+len(c.Outlets)+len(c.Orders)+len(c.Accounts)+len(c.Commands)+len(c.Evidence)+
 		len(c.Keys)+len(c.Moves)+len(c.Transfers)+len(c.Items)+len(c.Updates)+len(c.Audits)+len(c.Stops)+
-		len(c.Payments)+len(c.PaymentMoves)+len(c.Messages)+len(c.Notices) == 0
+		len(c.Payments)+len(c.PaymentMoves)+len(c.Messages)+len(c.Notices)+len(c.Passes) == 0
 }
 
 // Store loads snapshots and applies changes.

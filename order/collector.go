@@ -219,6 +219,7 @@ func (s Snapshot) ask(id string) (billing.Ask, bool) {
 
 // TopUp runs the use case of that name.
 func (s *Service) TopUp(ctx context.Context, u TopUp) (Placed, error) {
+	u.Full = s.Full()
 	return run(ctx, s, UseCase[Placed](u))
 }
 

@@ -80,6 +80,14 @@ type Env struct {
 	Rand   io.Reader
 	Sealer Sealer
 	Config Config
+	Keys   ServerKeys
+}
+
+// ServerKeys is which key of the server's devices are to know. The zero value brings
+// none to anybody.
+type ServerKeys struct {
+	Name   string // of Public, as device.Device.ServerKey has it
+	Public []byte // Ed25519, 32 bytes
 }
 
 // newID draws a UUIDv7 (RFC 9562 section 5.7) for the moment now.

@@ -34,11 +34,15 @@ var (
 	ErrTooManyLive     = errors.New("the rider has a live order of this kind already")
 	ErrPayWith         = errors.New("this way to pay is not offered here")
 	ErrBalanceCap      = errors.New("the balance would pass the most that a wallet may hold")
+	ErrFull            = errors.New("there is no room to record anything new; what runs goes on and ends, try again later")
 	ErrTooManyPayments = errors.New("too many payments wait to be closed; try again in a moment")
 	ErrTopUp           = errors.New("this amount cannot be topped up")
 	ErrKeyReused       = errors.New("the idempotency key was used for another request")
 	ErrWrongState      = errors.New("the present state does not allow this")
 	ErrStillOpen       = errors.New("the lock is not proved closed; close it by hand")
+	ErrPassUnknown     = errors.New("no such pass is on offer, or held, here")
+	ErrPassPrice       = errors.New("the pass has another price by now")
+	ErrPassMany        = errors.New("the rider holds as many passes as they may")
 	ErrReason          = errors.New("staff must give a reason")
 	ErrOverRefund      = errors.New("a refund must not pass what was captured")
 
@@ -48,6 +52,7 @@ var (
 	ErrNoTariff = errors.New("no tariff is in force here")
 	ErrExists   = errors.New("it exists already")
 	ErrUnknown  = errors.New("a named thing does not exist")
+	ErrTooMany  = errors.New("that is more than one answer takes")
 	// ErrLastAdmin says that nobody could make keys any more.
 	ErrLastAdmin = errors.New("this is the last key of an admin; make another one first")
 

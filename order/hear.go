@@ -97,6 +97,14 @@ func (h Hear) Decide(s Snapshot, env Env) (Changes, Heard, error) {
 	if err := t.tellTime(); err != nil {
 		return Changes{}, Heard{}, err
 	}
+	if h.Word.Beat != nil {
+		if err := t.rekey(); err != nil {
+			return Changes{}, Heard{}, err
+		}
+	}
+	if heard.Ack != nil {
+		heard.Ack.Key = t.device.ServerKey
+	}
 	result.Send = append(result.Send, t.fresh...)
 	// A word that is old or not believed ends no silence: answering it with commands that
 	// a device without its memory answers in turn would go on for ever.
@@ -360,7 +368,7 @@ func (t *turn) proveLess(o *Order, e device.Evidence) error {
 	if doubt != "" {
 		return t.item(ItemMismatch, o.ID, o.ID, doubt)
 	}
-	usage.DaySpent = o.Usage.DaySpent
+	usage.DaySpent, usage.Pass = o.Usage.DaySpent, o.Usage.Pass
 	total := o.Tariff.Quote(usage).Total
 	if usage.Fuel != nil && total > o.Quote.Total {
 		if err := t.item(ItemUnbilled, o.ID, o.ID, fmt.Sprintf("%d ml came to %v yuan, %v was billed before the pump said so",
@@ -368,6 +376,7 @@ func (t *turn) proveLess(o *Order, e device.Evidence) error {
 			return err
 		}
 	}
+	t.drawLess(o, usage)
 	less := o.Quote.Total - total - o.Refunded
 	if less <= 0 {
 		return nil
@@ -547,8 +556,12 @@ func (t *turn) notExecuted(c *device.Command) error {
 }
 
 // unblock frees outlets that only waited for the device's word that they are
-// closed.
+// closed. The word counts once everything is here that the newest beat told of: what
+// is still to come may say that they were opened again.
 func (t *turn) unblock() {
+	if t.device.Head.Boot == (device.Boot{}) || t.device.Applied < t.device.Head.Highest {
+		return
+	}
 	for i := range t.outlets {
 		out := &t.outlets[i]
 		if out.Block == device.AwaitClosed && out.Stated.Known && out.Stated.Closed && t.openStart(out.N) == nil {

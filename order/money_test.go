@@ -35,7 +35,7 @@ func TestWhatAHoldDoesNotCoverIsADebtPaidFirst(t *testing.T) {
 
 func TestADebtIsPaidAtOnceFromWhatElseTheWalletHas(t *testing.T) {
 	s := ready(t)
-	s.spend(5000 - bike.Least())
+	s.spend(5000 - bike.Least(nil))
 	o, c := s.place()
 	l := s.locks["bike-1"]
 	s.hear(l.opens(c))

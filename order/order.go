@@ -113,6 +113,7 @@ type Order struct {
 
 	Hold    string      // id of the hold's transfer, "" = none
 	HoldFen billing.Fen // of a pending order what the hold will be
+	Pass    string      // id of the rider's pass that it met, "" = none
 	Payment string      // id of the newest payment that is to fund it, "" = none
 
 	Command string // id of the newest start

@@ -19,6 +19,7 @@ type Place struct {
 	Route   string
 	Hash    [32]byte // of the request's body
 	Battery *int     // last known percent, nil = not known
+	Full    bool     // what room is left is for what runs already
 	Staff   *Audit   // set for a service unlock: who and why
 	// Answer renders the bytes that the request gets and that its key replays.
 	Answer func(Order) (status int, body []byte, err error)
@@ -79,6 +80,8 @@ func (p Place) admit(t *turn) error {
 	s, k := t.snapshot, p.Ticket
 	service := p.PayWith == PayService
 	switch {
+	case p.Full && !service: // staff may still have to open one
+		return ErrFull
 	case ways[p.PayWith] == nil:
 		return ErrPayWith
 	case service && p.Staff == nil:
@@ -93,7 +96,7 @@ func (p Place) admit(t *turn) error {
 		return ErrTicketExpired
 	case t.device == nil:
 		return ErrNotFound
-	case k.Epoch != t.device.Epoch:
+	case k.Epoch != t.device.Epoch, k.Venue != "" && k.Venue != t.device.Venue:
 		return ErrTicketStale
 	case !service && s.Tariff == nil:
 		return ErrTicketStale
@@ -168,6 +171,9 @@ func (p Place) open(t *turn) (*Order, error) {
 		DueAt: t.now.Add(t.env.Config.StartDeadline)}
 	if p.PayWith != PayService {
 		o.Tariff, o.Slot = *t.snapshot.Tariff, freeSlot(t.snapshot.Live, o.Kind)
+		if h := ChoosePass(t.snapshot.Passes, o.Venue, o.Kind, t.now); h != nil {
+			o.Pass = h.ID
+		}
 	}
 	allowed, err := p.allow(t, o)
 	if err != nil {
@@ -175,7 +181,7 @@ func (p Place) open(t *turn) (*Order, error) {
 	}
 	o.HoldFen = allowed.Hold
 	// Until the evidence is in, the quote shows what the least ride would cost.
-	o.Quote = o.Tariff.Quote(billing.Usage{Measured: billing.WithinBoot})
+	o.Quote = o.Tariff.Quote(billing.Usage{Measured: billing.WithinBoot, Pass: t.passOf(o)})
 	t.orders[o.ID] = o
 	out.Order = o.ID
 	t.touchOutlet(out)
@@ -213,12 +219,13 @@ func (p Place) allow(t *turn, o *Order) (billing.Allowance, error) {
 	if cap := t.env.Config.PrintedCap; o.Class == Printed && cap >= 0 {
 		left = min(left, max(cap-t.snapshot.Spent[o.Day], 0))
 	}
-	a, err := o.Tariff.Allow(p.Preset, left)
+	pass := t.passOf(o)
+	a, err := o.Tariff.Allow(p.Preset, pass, left)
 	if p.PayWith != PayWallet && errors.Is(err, billing.ErrNoMoney) && left == balance {
 		return a, fmt.Errorf("%w: at most %v yuan in this way", ErrPreset, balance)
 	}
 	if errors.Is(err, billing.ErrNoMoney) {
-		if _, err := o.Tariff.Allow(p.Preset, balance); err == nil {
+		if _, err := o.Tariff.Allow(p.Preset, pass, balance); err == nil {
 			return a, ErrSpendingCap
 		}
 		return a, ErrNoMoney
@@ -240,12 +247,5 @@ func freeSlot(live []Order, kind device.Kind) int {
 	}
 }
 
-// day is the calendar day of a moment in a venue's time zone. A zone that this
-// machine does not know counts as UTC; venues are checked when they are made.
-func day(at time.Time, zone string) string {
-	loc, err := time.LoadLocation(zone)
-	if err != nil {
-		loc = time.UTC
-	}
-	return at.In(loc).Format(time.DateOnly)
-}
+// day is the calendar day of a moment in a venue's time zone.
+func day(at time.Time, zone string) string { return local(at, zone).Format(time.DateOnly) }

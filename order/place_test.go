@@ -103,7 +103,7 @@ func TestEachRefusalHasItsNameAndWritesNothing(t *testing.T) {
 		{"a second live order of the kind", func(_ *testing.T, s *scene) { s.lock("bike-2"); s.place(on("bike-2")) }, nil, order.ErrTooManyLive},
 		{"a debt", func(t *testing.T, s *scene) { s.debt(t) }, nil, order.ErrDebt},
 		{"an empty wallet", nil, by(ben), order.ErrNoMoney},
-		{"a fen less than the least ride", func(_ *testing.T, s *scene) { s.topUp(ben, bike.Least()-1) }, by(ben), order.ErrNoMoney},
+		{"a fen less than the least ride", func(_ *testing.T, s *scene) { s.topUp(ben, bike.Least(nil)-1) }, by(ben), order.ErrNoMoney},
 		{"an answer that cannot be written", nil, func(p *order.Place) {
 			p.Answer = func(order.Order) (int, []byte, error) { return 0, nil, errRender }
 		}, errRender},
@@ -155,7 +155,7 @@ func (s *scene) giveUpOnBen() (order.Order, device.Command) {
 func (s *scene) debt(t *testing.T) order.Order {
 	t.Helper()
 	l := s.lock("bike-2")
-	s.spend(5000 - bike.Least())
+	s.spend(5000 - bike.Least(nil))
 	o, c := s.place(on("bike-2"))
 	s.hear(l.opens(c))
 	s.pass(10 * time.Minute)
@@ -285,10 +285,10 @@ func TestAnOrderHoldsItsPriceAndTakesTheNextNumber(t *testing.T) {
 
 func TestAHoldIsWhatTheWalletHas(t *testing.T) {
 	s := ready(t)
-	s.topUp(ben, bike.Least())
+	s.topUp(ben, bike.Least(nil))
 	o, _ := s.place(by(ben))
-	if o.HoldFen != bike.Least() {
-		t.Errorf("hold: got %d, want all of %d", o.HoldFen, bike.Least())
+	if o.HoldFen != bike.Least(nil) {
+		t.Errorf("hold: got %d, want all of %d", o.HoldFen, bike.Least(nil))
 	}
 }
 

@@ -21,6 +21,7 @@ type Provision struct {
 	Grades    map[uint8]map[uint8]string
 	Display   bool // it shows rotating codes
 	PublicKey []byte
+	OnlyNew   bool // ErrExists when the device is known: its file must not become worthless
 	Staff     Audit
 }
 
@@ -44,6 +45,9 @@ func (p Provision) Decide(s Snapshot, env Env) (Changes, device.Device, error) {
 		return fail(ErrReason)
 	}
 	t := newTurn(s, env)
+	if t.device != nil && p.OnlyNew {
+		return fail(fmt.Errorf("provision %s: %w", p.Device, ErrExists))
+	}
 	if t.device != nil && t.device.Service == device.Retired {
 		return fail(fmt.Errorf("provision %s: it is retired for good; give the hardware another id: %w", p.Device, ErrWrongState))
 	}
@@ -67,7 +71,7 @@ func (p Provision) Decide(s Snapshot, env Env) (Changes, device.Device, error) {
 	before, _ := json.Marshal(map[string]any{"epoch": t.device.Epoch, "service": t.device.Service})
 	old := *t.device
 	*t.device = device.Device{ID: p.Device, Kind: p.Kind, Venue: p.Venue, Epoch: old.Epoch + 1, PublicKey: p.PublicKey,
-		Service: device.InService, Display: p.Display, Version: old.Version}
+		Service: device.InService, Display: p.Display, ServerKey: env.Keys.Name, Version: old.Version}
 	if t.device.Told = old.Told; old.Halt != nil { // new keys release no emergency stop
 		t.device.Halt = &device.Halt{Reason: old.Halt.Reason}
 	}

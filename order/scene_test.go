@@ -62,7 +62,9 @@ func (catalog) Code(_ context.Context, number string) (order.Code, error) {
 	return order.Code{Number: number, Device: device.ID(number), Outlet: 1}, nil
 }
 
-func (catalog) TariffFor(context.Context, string, device.Kind) (billing.Tariff, error) {
+func (catalog) Passes(context.Context, string) ([]order.HeldPass, error) { return nil, nil }
+
+func (catalog) TariffFor(context.Context, string, device.Kind, string) (billing.Tariff, error) {
 	return bike, nil
 }
 

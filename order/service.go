@@ -18,9 +18,12 @@ import (
 type Catalog interface {
 	// Code returns what a printed number names; ErrNotFound when it names nothing.
 	Code(ctx context.Context, number string) (Code, error)
-	// TariffFor returns the version in force for a kind at a venue; ErrNotFound
+	// Passes returns the rider's that are not over.
+	Passes(ctx context.Context, rider string) ([]HeldPass, error)
+	// TariffFor returns the version in force for a kind at a venue, that of the rider's
+	// group before that of everybody; rider "" is nobody known. ErrNoTariff
 	// when the venue sells nothing of the kind.
-	TariffFor(ctx context.Context, venue string, kind device.Kind) (billing.Tariff, error)
+	TariffFor(ctx context.Context, venue string, kind device.Kind, rider string) (billing.Tariff, error)
 }
 
 // Code is what a printed number stands for.
@@ -30,6 +33,10 @@ type Code struct {
 	Outlet  uint8
 	Revoked bool
 	Kiosk   bool // it hangs at the venue's kiosk, not at the device
+
+	Venue string // that it was printed for, or its device's; "" = neither
+	Batch string // that it was printed with; "" = alone
+	Label int    // its place in the batch, from 1
 }
 
 // Due lists live orders whose DueAt has passed.
@@ -56,7 +63,7 @@ type Displays interface {
 	Accepts(id device.ID, outlet uint8, epoch uint32, otp string, at time.Time) bool
 }
 
-// ServiceConfig names a Service's parts; all but Log, Committed, LastKnown and
+// ServiceConfig names a Service's parts; all but Log, Committed, Full, LastKnown and
 // Displays are required. Without Displays no rotating code is accepted.
 type ServiceConfig struct {
 	Store      Store
@@ -72,6 +79,9 @@ type ServiceConfig struct {
 	// Committed is called after each commit with what it changed; it must not
 	// block. It wakes the router of updates.
 	Committed func(Changes)
+	// Full tells that no more than the room for what runs already is left: riders'
+	// orders and top-ups are refused, ends and evidence are not. nil = never.
+	Full func() bool
 }
 
 // Service runs the use cases. It holds no state of its own; any number may run.
@@ -93,6 +103,9 @@ func New(c ServiceConfig) (*Service, error) {
 	}
 	if c.Committed == nil {
 		c.Committed = func(Changes) {}
+	}
+	if c.Full == nil {
+		c.Full = func() bool { return false }
 	}
 	c.Env.Config = c.Env.Config.WithDefaults()
 	return &Service{ServiceConfig: c, retries: 60}, nil
@@ -163,6 +176,7 @@ type Scanned struct {
 	Outlet       device.Outlet
 	Availability device.Availability
 	Tariff       billing.Tariff
+	Pass         *HeldPass // that an order would meet, nil = none
 	Venue        Venue
 	Class        Class
 }
@@ -219,16 +233,22 @@ func (s *Service) offer(ctx context.Context, rider string, code Code, otp string
 		}
 	}
 	if !service {
-		if r.Tariff, err = s.Catalog.TariffFor(ctx, r.Device.Venue, r.Device.Kind); err != nil {
+		if r.Tariff, err = s.Catalog.TariffFor(ctx, r.Device.Venue, r.Device.Kind, rider); err != nil {
 			return Scanned{}, fmt.Errorf("tariff of venue %s: %w", r.Device.Venue, err)
 		}
+		held, err := s.Catalog.Passes(ctx, rider)
+		if err != nil {
+			return Scanned{}, fmt.Errorf("passes: %w", err)
+		}
+		r.Pass = ChoosePass(held, r.Device.Venue, r.Device.Kind, snapshot.Now)
 	}
 	reserved := false
 	for _, o := range snapshot.Orders {
 		reserved = reserved || o.ID == r.Outlet.Order && o.State == Pending
 	}
 	r.Availability = r.Device.Availability(r.Outlet, reserved, snapshot.Now)
-	if b, ok := s.battery(id); ok && b < s.Env.Config.MinBattery && r.Availability == device.Available {
+	if b, ok := s.battery(id); r.Availability == device.Available &&
+		(ok && b < s.Env.Config.MinBattery || !service && !r.Venue.Serves(snapshot.Now)) {
 		r.Availability = device.NonOperational
 	}
 	if r.Availability == device.NonContactable {
@@ -238,7 +258,7 @@ func (s *Service) offer(ctx context.Context, rider string, code Code, otp string
 	}
 	r.Class = class
 	r.Expires = snapshot.Now.Add(s.Env.Config.TicketLife)
-	r.Ticket, err = s.Tickets.Make(s.Env.Rand, Ticket{Rider: rider, Device: id, Outlet: n, Epoch: r.Device.Epoch,
+	r.Ticket, err = s.Tickets.Make(s.Env.Rand, Ticket{Rider: rider, Device: id, Outlet: n, Epoch: r.Device.Epoch, Venue: r.Device.Venue,
 		Tariff: r.Tariff.ID, Version: r.Tariff.Version, Class: class, Kiosk: code.Kiosk, Expires: r.Expires.UnixMilli()})
 	return r, err
 }
@@ -256,6 +276,7 @@ func (s *Service) Place(ctx context.Context, p Place) (Placed, error) {
 	if b, ok := s.battery(p.Ticket.Device); ok {
 		p.Battery = &b
 	}
+	p.Full = s.Full()
 	placed, err := run(ctx, s, UseCase[Placed](p))
 	if err == nil {
 		s.Dispatcher.Dispatch(placed.Send)

@@ -31,6 +31,7 @@ type Ticket struct {
 	Device  device.ID `json:"d"`
 	Outlet  uint8     `json:"o"`
 	Epoch   uint32    `json:"e"`
+	Venue   string    `json:"u,omitempty"` // "" in tickets of programs that did not name it
 	Tariff  string    `json:"t"`
 	Version int       `json:"v"`
 	Class   Class     `json:"c,omitempty"`

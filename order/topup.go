@@ -15,6 +15,7 @@ type TopUp struct {
 	Key    KeyRef
 	Route  string
 	Hash   [32]byte
+	Full   bool // as in Place
 	Answer func(Payment) (status int, body []byte, err error)
 }
 
@@ -28,6 +29,8 @@ func (u TopUp) Decide(s Snapshot, env Env) (Changes, Placed, error) {
 		c := t.env.Config
 		wallet, owed := t.book.Account(billing.Wallet(u.Rider)), t.book.Account(billing.Receivable(u.Rider)).Debt()
 		switch {
+		case u.Full:
+			return nil, ErrFull
 		case s.Rider == nil:
 			return nil, ErrNotFound
 		case !c.WeChatPay:

@@ -22,6 +22,7 @@ type turn struct {
 	orders   map[string]*Order
 	commands map[string]*device.Command
 	payments map[string]*Payment
+	passes   map[string]*HeldPass
 	book     *billing.Book
 	dirty    map[string]bool // "device", "outlet/1", "order/{id}", "command/{id}"
 	evidence []device.Evidence
@@ -32,7 +33,7 @@ type turn struct {
 
 func newTurn(s Snapshot, env Env) *turn {
 	t := &turn{env: env, now: s.Now, snapshot: s, orders: map[string]*Order{},
-		commands: map[string]*device.Command{}, payments: map[string]*Payment{}, book: billing.NewBook(s.Accounts...), dirty: map[string]bool{},
+		commands: map[string]*device.Command{}, payments: map[string]*Payment{}, passes: map[string]*HeldPass{}, book: billing.NewBook(s.Accounts...), dirty: map[string]bool{},
 		flowed: map[string]int64{}}
 	if s.Device != nil {
 		d := *s.Device
@@ -50,6 +51,9 @@ func newTurn(s Snapshot, env Env) *turn {
 	for _, p := range s.Payments {
 		p.Debits = slices.Clone(p.Debits)
 		t.payments[p.ID] = &p
+	}
+	for _, h := range s.Passes {
+		t.passes[h.ID] = &h
 	}
 	return t
 }
@@ -151,6 +155,11 @@ func (t *turn) transfer(m billing.Transfer, hold *billing.Transfer) error {
 
 // command signs the next command of an outlet and takes its number.
 func (t *turn) command(kind device.CommandKind, n uint8, orderID string, args ...device.Args) (*device.Command, error) {
+	return t.commandBy("", kind, n, orderID, args...)
+}
+
+// commandBy is command, signed by a key of the server's that is not the device's yet.
+func (t *turn) commandBy(key string, kind device.CommandKind, n uint8, orderID string, args ...device.Args) (*device.Command, error) {
 	out := t.outlet(n)
 	if out == nil || t.device == nil {
 		return nil, fmt.Errorf("%s for outlet %d: %w", kind, n, ErrNotFound)
@@ -169,10 +178,14 @@ func (t *turn) command(kind device.CommandKind, n uint8, orderID string, args ..
 	for _, a := range args {
 		c.Args = a
 	}
+	c.Key = t.device.ServerKey
+	if key != "" {
+		c.Key = key
+	}
 	if c.Bytes, err = t.env.Sealer.Seal(t.device.ID, c); err != nil {
 		return nil, fmt.Errorf("seal %s: %w", kind, err)
 	}
-	c.Args = device.Args{}
+	c.Args, c.Key = device.Args{}, ""
 	out.NextSeq++
 	t.touchOutlet(out)
 	t.commands[c.ID] = &c
@@ -248,6 +261,7 @@ func (t *turn) changes() Changes {
 	transfers, accounts := t.book.Changes()
 	c.Transfers = append(c.Transfers, transfers...)
 	c.Accounts = append(c.Accounts, accounts...)
+	c.Passes = t.changedPasses()
 	c.Evidence = append(c.Evidence, t.evidence...)
 	if t.device != nil && (t.dirty["device"] || len(c.Outlets) > 0) {
 		c.Updates = append(c.Updates, deviceUpdate(*t.device, c.Outlets))

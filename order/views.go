@@ -57,13 +57,25 @@ type TariffRow struct {
 	Tariff      billing.Tariff
 	Venue       string
 	Kind        device.Kind
+	Group       string // of riders; "" = everybody without one of their own
 	EffectiveAt time.Time
+}
+
+// PastQuery picks settled orders for a replay: of one kind at one venue, settled in
+// [From, To), and, where Tariff names one, billed by it.
+type PastQuery struct {
+	Venue    string
+	Kind     device.Kind
+	Tariff   string
+	From, To time.Time
+	Most     int // more than so many are ErrTooMany
 }
 
 // RiderRow is what staff see of a rider; no identity.
 type RiderRow struct {
 	ID      string
 	Blocked bool
+	Group   string
 	Since   time.Time
 }
 
@@ -72,6 +84,12 @@ type ItemRow struct {
 	Item
 	ClosedAt *time.Time
 	ClosedBy string
+}
+
+// Unheard is a device that has to say where it stands, and an outlet to ask it by.
+type Unheard struct {
+	Device device.ID
+	Outlet uint8
 }
 
 // DeviceRow is a device with its outlets and where it stands, WGS-84 degrees.

@@ -234,7 +234,7 @@ func (t *turn) admitted(service bool) error {
 		return ErrStopped
 	case t.device.Service != device.InService && !(service && t.device.Service == device.Maintenance):
 		return ErrNotInService
-	case v == nil || !v.Open && !service:
+	case v == nil || !service && !v.Serves(t.now):
 		return ErrVenueClosed
 	}
 	return nil
@@ -245,7 +245,7 @@ func (t *turn) able(out *device.Outlet) error {
 	switch {
 	case out.Block != device.NotBlocked:
 		return ErrOutletBlocked
-	case !t.device.Sample.Fresh(t.now):
+	case !t.device.Contactable(t.now):
 		return ErrOffline
 	case out.Stated.Known && !out.Stated.Closed:
 		return ErrOutletOpen
@@ -282,7 +282,7 @@ func (t *turn) authorised(o *Order, by string) error {
 		}
 		return err
 	}
-	allowed, err := o.Tariff.Allow(o.Preset, o.HoldFen) // the same as when it was ordered
+	allowed, err := o.Tariff.Allow(o.Preset, t.passOf(o), o.HoldFen) // the same as when it was ordered
 	if err != nil {
 		return fmt.Errorf("start order %s: %w", o.ID, err)
 	}

@@ -17,6 +17,7 @@ import (
 var corruptions = map[string]string{
 	"audit_m1_resolution_fits_hold":        `UPDATE transfers SET credit = 'elsewhere' WHERE purpose = 'release'`,
 	"audit_m2_balance_is_sum":              `UPDATE accounts SET posted = posted + 1 WHERE id LIKE 'wallet:%'`,
+	"audit_m2_pass_is_its_uses":            `INSERT INTO rider_passes SELECT gen_random_uuid(), id, 'campus', 'lock', 'month', '{"price_fen": 0, "budget_ms": 9}', now(), now() + interval '1 day', 5, NULL, 'staff 1', now(), 1 FROM riders`,
 	"audit_m3_within_limit":                `UPDATE accounts SET held = posted + 1 WHERE id LIKE 'wallet:%'; UPDATE transfers SET amount = (SELECT posted + 1 FROM accounts WHERE id LIKE 'wallet:%') WHERE kind = 'pending' AND id IN (SELECT hold_id FROM orders WHERE state = 'starting'); UPDATE orders SET hold_fen = (SELECT posted + 1 FROM accounts WHERE id LIKE 'wallet:%') WHERE state = 'starting'`,
 	"audit_m4_hold_resolved_with_order":    `UPDATE orders SET hold_id = NULL, hold_fen = 0 WHERE state = 'voided'`,
 	"audit_m5_one_capture_as_quoted":       `UPDATE orders SET charged = 1 WHERE state = 'voided'`,
@@ -42,9 +43,15 @@ var corruptions = map[string]string{
 	"audit_e1_prefix_is_whole":           `DELETE FROM evidence WHERE kind = 'rejected'`,
 	"audit_e3_history_is_a_path":         `DELETE FROM order_moves WHERE to_state = 'voided'`,
 	"audit_e5_key_has_effect":            `UPDATE idempotency_keys SET order_id = gen_random_uuid() WHERE key = 'p1'`,
-	"audit_s6_act_has_row":               `UPDATE orders SET ended_by = 'staff_ended' WHERE state = 'settled'`,
-	"quote_recomputed":                   `UPDATE orders SET usage = jsonb_set(usage, '{billed_ms}', '600000') WHERE state = 'settled'`,
+	"audit_s6_batch_is_whole":            aBatch + `SELECT FROM batch`,
+	"audit_s6_binding_has_row": aBatch + `INSERT INTO codes (number, device, outlet, created_at, venue, batch, label)
+		SELECT '12345678971552', o.device, o.n, now(), b.venue, b.id, 1 FROM batch b, (SELECT device, n FROM outlets ORDER BY device LIMIT 1) o`,
+	"audit_s6_act_has_row": `UPDATE orders SET ended_by = 'staff_ended' WHERE state = 'settled'`,
+	"quote_recomputed":     `UPDATE orders SET usage = jsonb_set(usage, '{billed_ms}', '600000') WHERE state = 'settled'`,
 }
+
+const aBatch = `WITH batch AS (INSERT INTO code_batches SELECT gen_random_uuid(), id, 1, '', 's', now() FROM venues ORDER BY id LIMIT 1
+	RETURNING id, venue) `
 
 const aPayment = `INSERT INTO payments (id, road, purpose, rider, venue, device, kind, state, amount, moved, back, backs, asked, late, of_id, hold_id, key, ref, last, tries, created_at, reason, version) VALUES `
 

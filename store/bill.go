@@ -33,12 +33,15 @@ func scanBillDay(row pgx.CollectableRow) (order.BillDay, error) {
 	return d, err
 }
 
-// DueBills implements order.BillBook. WeChat keeps bills for three months.
+// DueBills implements order.BillBook. WeChat keeps bills for three months. After a
+// restore from a backup the first payment may be one that only WeChat knows.
 func (db *DB) DueBills(ctx context.Context, last string) ([]order.BillDay, error) {
 	if _, err := db.pool.Exec(ctx, `INSERT INTO bill_days (day, state, lines, came_fen, went_fen, differences, tries, due_at, at)
 		SELECT to_char(d, 'YYYY-MM-DD'), 'waiting', 0, 0, 0, 0, 0, clock_timestamp(), clock_timestamp()
-		FROM (SELECT (created_at AT TIME ZONE interval '+08:00')::date AS day FROM payments ORDER BY id LIMIT 1) first,
+		FROM (SELECT least((SELECT (created_at AT TIME ZONE interval '+08:00')::date FROM payments ORDER BY id LIMIT 1),
+				(SELECT ((value::jsonb->>'backup_at')::timestamptz AT TIME ZONE interval '+08:00')::date FROM settings WHERE name = 'restored')) AS day) first,
 			generate_series(greatest(first.day, $1::date - 80)::timestamp, $1::date::timestamp, interval '1 day') d
+		WHERE first.day IS NOT NULL
 		ON CONFLICT DO NOTHING`, last); err != nil {
 		return nil, fmt.Errorf("note days to reconcile: %w", err)
 	}

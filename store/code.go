@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
@@ -13,24 +12,25 @@ import (
 	"github.com/unlatch/unlatch/order"
 )
 
+// codeColumns is what scanCode reads of codes c.
+const codeColumns = `c.number, coalesce(c.device, ''), coalesce(c.outlet, 0), c.revoked_at IS NOT NULL, c.kiosk,
+	coalesce(c.venue, (SELECT d.venue FROM devices d WHERE d.id = c.device), ''), coalesce(c.batch::text, ''), coalesce(c.label, 0)`
+
+func scanCode(row pgx.Row) (order.Code, error) {
+	var c order.Code
+	err := row.Scan(&c.Number, &c.Device, &c.Outlet, &c.Revoked, &c.Kiosk, &c.Venue, &c.Batch, &c.Label)
+	return c, err
+}
+
 // Code implements order.Catalog.
 func (db *DB) Code(ctx context.Context, number string) (order.Code, error) {
-	c := order.Code{Number: number}
-	var id *string
-	var n *uint8
-	var revoked *time.Time
-	err := db.pool.QueryRow(ctx, `SELECT device, outlet, revoked_at, kiosk FROM codes WHERE number = $1`, number).
-		Scan(&id, &n, &revoked, &c.Kiosk)
+	c, err := scanCode(db.pool.QueryRow(ctx, `SELECT `+codeColumns+` FROM codes c WHERE c.number = $1`, number))
 	if errors.Is(err, pgx.ErrNoRows) {
-		return c, fmt.Errorf("code: %w", order.ErrNotFound)
+		return order.Code{Number: number}, fmt.Errorf("code: %w", order.ErrNotFound)
 	}
 	if err != nil {
 		return c, fmt.Errorf("look up code: %w", err)
 	}
-	if id != nil && n != nil {
-		c.Device, c.Outlet = device.ID(*id), *n
-	}
-	c.Revoked = revoked != nil
 	return c, nil
 }
 
@@ -47,42 +47,39 @@ func (db *DB) AddCode(ctx context.Context, c order.Code, a order.Audit) error {
 	return nil
 }
 
-// ReplaceCode revokes a code that is in use and stores another for the same
-// outlet, both or neither; order.ErrNotFound when there is none,
-// order.ErrCodeRevoked when it is not in use, order.ErrExists when the new number
-// is taken.
+// ReplaceCode revokes a code that is in use and stores another in its place: on the
+// same outlet, if it hangs on one, and with the same label of the same batch. Both or
+// neither; order.ErrNotFound when there is none, order.ErrCodeRevoked when it is not
+// in use, order.ErrExists when the new number is taken.
 func (db *DB) ReplaceCode(ctx context.Context, old, number string, a order.Audit) (order.Code, error) {
-	c := order.Code{Number: number}
+	fail := func(err error) (order.Code, error) {
+		return order.Code{Number: number}, fmt.Errorf("replace code: %w", err)
+	}
 	tx, err := db.pool.Begin(ctx)
 	if err != nil {
-		return c, fmt.Errorf("replace code: %w", err)
+		return fail(err)
 	}
 	defer func() { _ = tx.Rollback(context.WithoutCancel(ctx)) }()
-	var id *string
-	var n *uint8
-	err = tx.QueryRow(ctx, `UPDATE codes SET revoked_at = now() WHERE number = $1 AND revoked_at IS NULL
-		RETURNING device, outlet, kiosk`, old).Scan(&id, &n, &c.Kiosk)
-	if errors.Is(err, pgx.ErrNoRows) {
-		if _, err := db.Code(ctx, old); err != nil {
-			return c, err
-		}
-		return c, fmt.Errorf("replace code: %w", order.ErrCodeRevoked)
-	}
+	was, err := heldCode(ctx, tx, old)
 	if err != nil {
-		return c, fmt.Errorf("replace code: %w", err)
+		return fail(err)
 	}
-	if id == nil || n == nil {
-		return c, fmt.Errorf("replace code: %w", order.ErrCodeUnbound)
+	if _, err := tx.Exec(ctx, `UPDATE codes SET revoked_at = now() WHERE number = $1`, old); err != nil {
+		return fail(err)
 	}
-	c.Device, c.Outlet = device.ID(*id), *n
-	if _, err := tx.Exec(ctx, `INSERT INTO codes (number, device, outlet, created_at, kiosk) VALUES ($1, $2, $3, now(), $4)`,
-		c.Number, c.Device, c.Outlet, c.Kiosk); err != nil {
-		return c, fmt.Errorf("replace code: %w", domainError(err))
+	if _, err := tx.Exec(ctx, `INSERT INTO codes (number, device, outlet, created_at, kiosk, venue, batch, label)
+		SELECT $2, device, outlet, now(), kiosk, venue, batch, label FROM codes WHERE number = $1`, old, number); err != nil {
+		return fail(domainError(err))
+	}
+	c := was.Code
+	c.Number = number
+	if a.Before, a.After = codesJSON(was.Code), codesJSON(c); c.Device == "" {
+		a.Object = codeObject(c)
 	}
 	b := &pgx.Batch{}
 	queueAudit(b, a)
 	if err := tx.SendBatch(ctx, b).Close(); err != nil {
-		return c, fmt.Errorf("replace code: %w", err)
+		return fail(err)
 	}
 	return c, tx.Commit(ctx)
 }
@@ -109,14 +106,9 @@ func (db *DB) RevokeCode(ctx context.Context, number string, a order.Audit) erro
 func (db *DB) Codes(ctx context.Context, id device.ID, limit int) ([]order.Code, error) {
 	var f filter
 	f.when(id != "", "device = %s", id)
-	rows, err := db.pool.Query(ctx, `SELECT number, coalesce(device, ''), coalesce(outlet, 0), revoked_at IS NOT NULL, kiosk
-		FROM codes`+f.sql("created_at DESC, number", limit), f.args...)
+	rows, err := db.pool.Query(ctx, `SELECT `+codeColumns+` FROM codes c`+f.sql("created_at DESC, number", limit), f.args...)
 	if err != nil {
 		return nil, fmt.Errorf("list codes: %w", err)
 	}
-	return pgx.CollectRows(rows, func(row pgx.CollectableRow) (order.Code, error) {
-		var c order.Code
-		err := row.Scan(&c.Number, &c.Device, &c.Outlet, &c.Revoked, &c.Kiosk)
-		return c, err
-	})
+	return pgx.CollectRows(rows, func(row pgx.CollectableRow) (order.Code, error) { return scanCode(row) })
 }

@@ -40,6 +40,9 @@ func open(t *testing.T) (*store.DB, string) {
 		EffectiveAt: time.Now().Add(-time.Hour)}, audit("3")); err != nil {
 		t.Fatal(err)
 	}
+	if _, err := db.AddPass(t.Context(), testkit.Pass, audit("4")); err != nil {
+		t.Fatal(err)
+	}
 	conn, err := pgx.Connect(t.Context(), url)
 	if err != nil {
 		t.Fatal(err)

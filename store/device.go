@@ -9,7 +9,7 @@ import (
 )
 
 const deviceColumns = `id, kind, venue, epoch, public_key, service, service_reason, journal, applied, lost_up_to,
-	boots, head, sample, heard_at, firmware, display, timed, timed_at, halt, told, version`
+	boots, head, sample, heard_at, firmware, display, timed, timed_at, halt, told, server_key, rekey, version`
 
 func scanDevice(row pgx.Row) (device.Device, error) {
 	var d device.Device
@@ -17,7 +17,7 @@ func scanDevice(row pgx.Row) (device.Device, error) {
 	var heard, timedAt *time.Time
 	err := row.Scan(&d.ID, &d.Kind, &d.Venue, &d.Epoch, &d.PublicKey, &d.Service, &d.ServiceReason, &journal,
 		&d.Applied, &d.LostUpTo, &d.Boots, &d.Head, &d.Sample, &heard, &d.Firmware,
-		&d.Display, &timed, &timedAt, &d.Halt, &d.Told, &d.Version)
+		&d.Display, &timed, &timedAt, &d.Halt, &d.Told, &d.ServerKey, &d.Rekey, &d.Version)
 	copy(d.Journal[:], journal)
 	copy(d.Timed[:], timed)
 	if timedAt != nil {
@@ -36,17 +36,17 @@ func queueDevice(b *pgx.Batch, d device.Device) {
 	}
 	args := []any{d.ID, d.Version, d.Kind, d.Venue, d.Epoch, d.PublicKey, d.Service, d.ServiceReason, d.Journal[:],
 		d.Applied, d.LostUpTo, boots, d.Head, d.Sample, nilTime(d.HeardAt), d.Firmware, d.Display,
-		d.Timed[:], nilTime(d.TimedAt), d.Halt, d.Told}
+		d.Timed[:], nilTime(d.TimedAt), d.Halt, d.Told, d.ServerKey, d.Rekey}
 	if d.Version == 0 {
 		b.Queue(`INSERT INTO devices (id, version, kind, venue, epoch, public_key, service, service_reason, journal,
 			applied, lost_up_to, boots, head, sample, heard_at, firmware, display, timed, timed_at, halt,
-			told)
-			VALUES ($1, $2 + 1, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21)`, args...)
+			told, server_key, rekey)
+			VALUES ($1, $2 + 1, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23)`, args...)
 	} else {
 		b.Queue(replaced(`UPDATE devices SET version = $2 + 1, kind = $3, venue = $4, epoch = $5, public_key = $6,
 			service = $7, service_reason = $8, journal = $9, applied = $10, lost_up_to = $11, boots = $12, head = $13,
 			sample = $14, heard_at = $15, firmware = $16, display = $17, timed = $18, timed_at = $19,
-			halt = $20, told = $21
+			halt = $20, told = $21, server_key = $22, rekey = $23
 			WHERE id = $1 AND version = $2`, "device"), args...)
 	}
 	if d.Applied == 0 { // newly provisioned, or not heard yet: its key must be findable by epoch

@@ -26,11 +26,16 @@ func applyError(err error) error {
 		return fmt.Errorf("%w: %w", order.ErrStale, err)
 	case pg.Code == "23505" && raced[pg.ConstraintName]:
 		return fmt.Errorf("%w: %w", order.ErrStale, err)
+	case pg.Code == diskFull:
+		return fmt.Errorf("%w: %w", order.ErrFull, err)
 	case strings.HasPrefix(pg.Code, "57P"), strings.HasPrefix(pg.Code, "08"):
 		return fmt.Errorf("%w: %w", order.ErrUncertain, err)
 	}
 	return err
 }
+
+// diskFull is what Postgres says when a table cannot grow. Nothing was written.
+const diskFull = "53100"
 
 // raced holds the unique keys at which two use cases may meet. Any other
 // violation is a fault of this program and is told as such.
@@ -58,6 +63,8 @@ func domainError(err error) error {
 		return err
 	}
 	switch pg.Code {
+	case diskFull:
+		return fmt.Errorf("%w: %w", order.ErrFull, err)
 	case "23505":
 		return fmt.Errorf("%w (%s)", order.ErrExists, pg.ConstraintName)
 	case "23503":

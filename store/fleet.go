@@ -100,6 +100,28 @@ func (db *DB) PlaceDevice(ctx context.Context, id device.ID, lat, lng float64) e
 	return nil
 }
 
+// MoveDevice is PlaceDevice as an act of staff, with its audit row beside it.
+func (db *DB) MoveDevice(ctx context.Context, id device.ID, lat, lng float64, a order.Audit) error {
+	tx, err := db.pool.Begin(ctx)
+	if err != nil {
+		return fmt.Errorf("place device %s: %w", id, err)
+	}
+	defer func() { _ = tx.Rollback(context.WithoutCancel(ctx)) }()
+	tag, err := tx.Exec(ctx, `UPDATE devices SET lat = $2, lng = $3 WHERE id = $1`, id, lat, lng)
+	if err != nil {
+		return fmt.Errorf("place device %s: %w", id, err)
+	}
+	if tag.RowsAffected() == 0 {
+		return fmt.Errorf("place device %s: %w", id, order.ErrNotFound)
+	}
+	b := &pgx.Batch{}
+	queueAudit(b, a)
+	if err := tx.SendBatch(ctx, b).Close(); err != nil {
+		return fmt.Errorf("place device %s: %w", id, err)
+	}
+	return tx.Commit(ctx)
+}
+
 // Position is where a device stands; known is false when nobody said.
 func (db *DB) Position(ctx context.Context, id device.ID) (lat, lng float64, known bool, err error) {
 	var la, ln *float64
@@ -130,4 +152,37 @@ func (db *DB) EvidenceOf(ctx context.Context, id device.ID, limit int) ([]device
 		return nil, fmt.Errorf("evidence of %s: %w", id, err)
 	}
 	return pgx.CollectRows(rows, func(row pgx.CollectableRow) (device.Evidence, error) { return scanEvidence(row) })
+}
+
+// AdoptKey notes that name is the installation's signing key: devices whose key has
+// no name yet know the one that was in force until now.
+func (db *DB) AdoptKey(ctx context.Context, name string) error {
+	b := &pgx.Batch{}
+	b.Queue(`UPDATE devices d SET server_key = s.value FROM settings s WHERE s.name = 'signing_key' AND d.server_key = ''`)
+	b.Queue(`UPDATE settings SET value = $1 WHERE name = 'signing_key' AND value <> $1`, name)
+	if err := db.pool.SendBatch(ctx, b).Close(); err != nil {
+		return fmt.Errorf("adopt signing key: %w", err)
+	}
+	return nil
+}
+
+// BehindKey lists the devices that are not retired and do not know that key of the
+// server's alone, and counts all that are not retired.
+func (db *DB) BehindKey(ctx context.Context, name string) (ids []string, all int, err error) {
+	rows, err := db.pool.Query(ctx, `SELECT id, server_key = $1 AND rekey IS NULL FROM devices WHERE service <> 'retired' ORDER BY id`, name)
+	if err != nil {
+		return nil, 0, fmt.Errorf("list devices by key: %w", err)
+	}
+	var id string
+	var there bool
+	_, err = pgx.ForEachRow(rows, []any{&id, &there}, func() error {
+		if all++; !there {
+			ids = append(ids, id)
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, 0, fmt.Errorf("list devices by key: %w", err)
+	}
+	return ids, all, nil
 }

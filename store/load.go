@@ -48,6 +48,7 @@ func (db *DB) Load(ctx context.Context, q order.Query) (order.Snapshot, error) {
 		queueLoadRider(b, q, &s)
 	}
 	queueLoadPayments(b, q, &s)
+	queueLoadPasses(b, q, &s)
 	if q.Key != nil {
 		b.Queue(`SELECT route, body_hash, status, answer, coalesce(order_id::text, ''), at FROM idempotency_keys
 			WHERE principal = $1 AND key = $2`, q.Key.Principal, q.Key.Key).QueryRow(func(row pgx.Row) error {
@@ -160,9 +161,9 @@ func collectAccounts(s *order.Snapshot) func(pgx.Rows) error {
 }
 
 func queueLoadRider(b *pgx.Batch, q order.Query, s *order.Snapshot) {
-	b.Queue(`SELECT id::text, blocked FROM riders WHERE id = $1::uuid`, uuidOrNil(q.Rider)).QueryRow(func(row pgx.Row) error {
+	b.Queue(`SELECT id::text, blocked, rider_group FROM riders WHERE id = $1::uuid`, uuidOrNil(q.Rider)).QueryRow(func(row pgx.Row) error {
 		var r order.Rider
-		return optional(row.Scan(&r.ID, &r.Blocked), func() { s.Rider = &r })
+		return optional(row.Scan(&r.ID, &r.Blocked, &r.Group), func() { s.Rider = &r })
 	})
 	b.Queue(`SELECT id, posted, held, version FROM accounts WHERE id = ANY(ARRAY['wallet:' || $1, 'receivable:' || $1])`,
 		q.Rider).Query(collectAccounts(s))

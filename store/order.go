@@ -13,7 +13,7 @@ import (
 
 const orderColumns = `id, rider, venue, day, device, outlet, kind, state, slot, pay_with, ticket, tariff, hold_id,
 	hold_fen, command_id, seq, due_at, cancelling, created_at, active_at, ended_at, done_at, spans, evidence, ended_by,
-	usage, quote, charged, debt, refunded, reason, unproven, class, preset, coalesce(payment_id::text, ''), version`
+	usage, quote, charged, debt, refunded, reason, unproven, class, preset, coalesce(payment_id::text, ''), coalesce(pass_id::text, ''), version`
 
 func scanOrder(row pgx.Row) (order.Order, error) {
 	var o order.Order
@@ -22,7 +22,7 @@ func scanOrder(row pgx.Row) (order.Order, error) {
 	err := row.Scan(&o.ID, &o.Rider, &o.Venue, &o.Day, &o.Device, &o.Outlet, &o.Kind, &o.State, &o.Slot, &o.PayWith,
 		&o.Ticket, &o.Tariff, &hold, &o.HoldFen, &command, &o.Seq, &due, &o.Cancelling, &o.CreatedAt, &active, &ended,
 		&done, &o.Spans, &o.Evidence, &o.EndedBy, &o.Usage, &o.Quote, &o.Charged, &o.Debt, &o.Refunded, &o.Reason,
-		&o.Unproven, &o.Class, &o.Preset, &o.Payment, &o.Version)
+		&o.Unproven, &o.Class, &o.Preset, &o.Payment, &o.Pass, &o.Version)
 	if hold != nil {
 		o.Hold = *hold
 	}
@@ -65,11 +65,11 @@ func queueOrder(b *pgx.Batch, o order.Order) {
 	}
 	b.Queue(`INSERT INTO orders (id, version, state, slot, due_at, cancelling, active_at, ended_at, done_at, spans,
 		evidence, ended_by, usage, quote, charged, debt, refunded, reason, unproven, command_id, seq,
-		pay_with, hold_id, payment_id, rider, venue, day, device, outlet, kind, ticket, tariff, hold_fen, created_at, class, preset)
+		pay_with, hold_id, payment_id, rider, venue, day, device, outlet, kind, ticket, tariff, hold_fen, created_at, class, preset, pass_id)
 		VALUES ($1, $2 + 1, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21,
-		$22, $23, $24, $25, $26, $27, $28, $29, $30, $31, $32, $33, $34, $35, $36)`,
+		$22, $23, $24, $25, $26, $27, $28, $29, $30, $31, $32, $33, $34, $35, $36, $37)`,
 		append(args, o.Rider, o.Venue, o.Day, o.Device, o.Outlet, o.Kind, o.Ticket, o.Tariff, o.HoldFen, o.CreatedAt,
-			o.Class, o.Preset)...)
+			o.Class, o.Preset, nilUUID(o.Pass))...)
 }
 
 func queueAccount(b *pgx.Batch, a billing.Account) {

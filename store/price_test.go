@@ -24,7 +24,7 @@ func TestAScheduledPriceSwitchesAtItsMomentAndNotBefore(t *testing.T) {
 	}
 	price := func() int64 {
 		t.Helper()
-		tariff, err := s.db.TariffFor(t.Context(), stationID, device.Pump)
+		tariff, err := s.db.TariffFor(t.Context(), stationID, device.Pump, "")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -89,7 +89,7 @@ func TestAScheduledPriceSwitchesAtItsMomentAndNotBefore(t *testing.T) {
 	if l, err := s.db.Prices(t.Context(), "new"); err != nil || len(l.Tariffs) != 1 {
 		t.Errorf("prices of a new venue: %+v, %v", l, err)
 	}
-	if _, err := s.db.TariffFor(t.Context(), "new", device.Pump); !errors.Is(err, order.ErrNoTariff) {
+	if _, err := s.db.TariffFor(t.Context(), "new", device.Pump, ""); !errors.Is(err, order.ErrNoTariff) {
 		t.Errorf("tariff before the first: %v, want ErrNoTariff", err)
 	}
 }

@@ -147,7 +147,7 @@ func (db *DB) Wallet(ctx context.Context, rider string) (order.Purse, error) {
 func (db *DB) Riders(ctx context.Context, after string, limit int) ([]order.RiderRow, error) {
 	var f filter
 	f.when(after != "", "id < %s::uuid", uuidOrNil(after))
-	rows, err := db.pool.Query(ctx, `SELECT id::text, blocked, created_at FROM riders`+f.sql("id DESC", limit), f.args...)
+	rows, err := db.pool.Query(ctx, `SELECT id::text, blocked, rider_group, created_at FROM riders`+f.sql("id DESC", limit), f.args...)
 	if err != nil {
 		return nil, fmt.Errorf("list riders: %w", err)
 	}

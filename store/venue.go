@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -13,14 +12,18 @@ import (
 	"github.com/unlatch/unlatch/order"
 )
 
-const venueColumns = `v.id, v.name, v.time_zone, v.open, v.lat, v.lng, v.start_radius, v.phone, v.kiosk_only,
+const venueColumns = `v.id, v.name, v.time_zone, v.open, v.lat, v.lng, v.start_radius, v.phone, v.kiosk_only, v.opening_hours, v.geofence,
 	EXISTS (SELECT FROM venue_stops x WHERE x.venue = v.id AND x.reached_at IS NULL),
 	EXISTS (SELECT FROM devices x WHERE x.venue = v.id AND x.halt IS NOT NULL AND x.service <> 'retired')`
 
 func scanVenue(row pgx.Row) (order.Venue, error) {
 	var v order.Venue
+	var hours string
 	err := row.Scan(&v.ID, &v.Name, &v.TimeZone, &v.Open, &v.Lat, &v.Lng, &v.StartRadius, &v.Phone,
-		&v.KioskOnly, &v.Stopped, &v.Halted)
+		&v.KioskOnly, &hours, &v.Fence, &v.Stopped, &v.Halted)
+	if err == nil {
+		v.Hours, err = order.ParseHours(hours)
+	}
 	return v, err
 }
 
@@ -35,15 +38,15 @@ func (db *DB) Venues(ctx context.Context) ([]order.Venue, error) {
 
 // PutVenue makes a venue or replaces its facts, with the audit row beside it.
 func (db *DB) PutVenue(ctx context.Context, v order.Venue, a order.Audit) error {
-	if _, err := time.LoadLocation(v.TimeZone); err != nil || v.TimeZone == "" {
-		return fmt.Errorf("venue %s: time zone %q is not known; use a name such as Asia/Shanghai: %w", v.ID, v.TimeZone,
-			order.ErrInvalid)
+	if err := v.Check(); err != nil {
+		return err
 	}
 	b := &pgx.Batch{}
-	b.Queue(`INSERT INTO venues (id, name, time_zone, open, lat, lng, start_radius, phone, kiosk_only)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+	b.Queue(`INSERT INTO venues (id, name, time_zone, open, lat, lng, start_radius, phone, kiosk_only, opening_hours, geofence)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
 		ON CONFLICT (id) DO UPDATE SET name = $2, time_zone = $3, open = $4, lat = $5, lng = $6, start_radius = $7,
-			phone = $8, kiosk_only = $9`, v.ID, v.Name, v.TimeZone, v.Open, v.Lat, v.Lng, v.StartRadius, v.Phone, v.KioskOnly)
+			phone = $8, kiosk_only = $9, opening_hours = $10, geofence = $11`, v.ID, v.Name, v.TimeZone, v.Open, v.Lat, v.Lng, v.StartRadius,
+		v.Phone, v.KioskOnly, v.Hours.String(), v.Fence)
 	if !v.Open || v.KioskOnly {
 		// A start that loaded the venue while it was allowed is guarded by its outlet's
 		// version, and so fails and looks again. Locked in order, as Apply locks.
@@ -58,10 +61,11 @@ func (db *DB) PutVenue(ctx context.Context, v order.Venue, a order.Audit) error 
 }
 
 // TariffFor implements order.Catalog.
-func (db *DB) TariffFor(ctx context.Context, venue string, kind device.Kind) (billing.Tariff, error) {
+func (db *DB) TariffFor(ctx context.Context, venue string, kind device.Kind, rider string) (billing.Tariff, error) {
 	var t billing.Tariff
 	err := db.pool.QueryRow(ctx, `SELECT rule FROM tariffs WHERE venue = $1 AND kind = $2
-		AND effective_at <= clock_timestamp() ORDER BY effective_at DESC, version DESC, id LIMIT 1`, venue, kind).Scan(&t)
+		AND rider_group IN ('', (SELECT rider_group FROM riders WHERE id = $3::uuid)) AND effective_at <= clock_timestamp()
+		ORDER BY rider_group = '', effective_at DESC, version DESC, id LIMIT 1`, venue, kind, uuidOrNil(rider)).Scan(&t)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return t, fmt.Errorf("tariff for %s at venue %s: %w", kind, venue, order.ErrNoTariff)
 	}
@@ -90,8 +94,8 @@ func (db *DB) AddTariff(ctx context.Context, r order.TariffRow, a order.Audit) (
 		Scan(&t.Version); err != nil {
 		return t, fmt.Errorf("add tariff %s: %w", t.ID, err)
 	}
-	if _, err := tx.Exec(ctx, `INSERT INTO tariffs (id, version, venue, kind, rule, effective_at)
-		VALUES ($1, $2, $3, $4, $5, $6)`, t.ID, t.Version, r.Venue, r.Kind, t, r.EffectiveAt); err != nil {
+	if _, err := tx.Exec(ctx, `INSERT INTO tariffs (id, version, venue, kind, rule, effective_at, rider_group)
+		VALUES ($1, $2, $3, $4, $5, $6, $7)`, t.ID, t.Version, r.Venue, r.Kind, t, r.EffectiveAt, r.Group); err != nil {
 		return t, fmt.Errorf("add tariff %s: %w", t.ID, domainError(err))
 	}
 	b := &pgx.Batch{}
@@ -104,13 +108,13 @@ func (db *DB) AddTariff(ctx context.Context, r order.TariffRow, a order.Audit) (
 
 // Tariffs lists every version, newest first.
 func (db *DB) Tariffs(ctx context.Context) ([]order.TariffRow, error) {
-	rows, err := db.pool.Query(ctx, `SELECT rule, venue, kind, effective_at FROM tariffs ORDER BY effective_at DESC, version DESC`)
+	rows, err := db.pool.Query(ctx, `SELECT rule, venue, kind, effective_at, rider_group FROM tariffs ORDER BY effective_at DESC, version DESC`)
 	if err != nil {
 		return nil, fmt.Errorf("list tariffs: %w", err)
 	}
 	return pgx.CollectRows(rows, func(row pgx.CollectableRow) (order.TariffRow, error) {
 		var r order.TariffRow
-		err := row.Scan(&r.Tariff, &r.Venue, &r.Kind, &r.EffectiveAt)
+		err := row.Scan(&r.Tariff, &r.Venue, &r.Kind, &r.EffectiveAt, &r.Group)
 		return r, err
 	})
 }

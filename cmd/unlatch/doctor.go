@@ -13,6 +13,7 @@ import (
 )
 
 type doctorCmd struct {
+	All    doctorAllCmd    `cmd:"" default:"withargs" help:"Check everything; this is what doctor does by itself."`
 	WeChat doctorWeChatCmd `cmd:"" name:"wechat" help:"Check the accounts at WeChat: keys, permissions, code rule, verification file, clock, notifications."`
 }
 
@@ -69,13 +70,23 @@ func (d doctorWeChatCmd) examination() (wechat.ExamineConfig, error) {
 }
 
 func (d doctorWeChatCmd) report(out io.Writer, findings []wechat.Finding) error {
+	note := ""
+	if d.unset() {
+		note = "       WeChat Pay was not checked: no --wechat-mch-id."
+	}
+	return printFindings(out, findings, d.JSON, note)
+}
+
+// printFindings prints findings, and a note behind them unless they are JSON. errFound: one of
+// them is wrong.
+func printFindings(out io.Writer, findings []finding, asJSON bool, note string) error {
 	wrong := 0
 	for _, f := range findings {
 		if !f.OK {
 			wrong++
 		}
 	}
-	if d.JSON {
+	if asJSON {
 		e := json.NewEncoder(out)
 		e.SetIndent("", "  ")
 		if err := e.Encode(findings); err != nil {
@@ -95,8 +106,8 @@ func (d doctorWeChatCmd) report(out io.Writer, findings []wechat.Finding) error 
 				fmt.Fprintf(out, "       %s\n", f.Fix)
 			}
 		}
-		if d.unset() {
-			fmt.Fprintln(out, "       WeChat Pay was not checked: no --wechat-mch-id.")
+		if note != "" {
+			fmt.Fprintln(out, note)
 		}
 	}
 	if wrong > 0 {

@@ -8,8 +8,6 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"slices"
-	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -52,7 +50,12 @@ type venueConfig struct {
 	Orders   order.Config
 	WeChat   func(*fakewechat.Config) // bends the double; nil = as it is
 
+	FeedEmail    string            // "" = no feed
+	AuditEvery   time.Duration     // 0 = never
 	Verification map[string][]byte // files by which WeChat checks the domain
+
+	Database string            // "" = one of the test's own in the shared cluster
+	Node     func(*nodeConfig) // bends each replica; nil = as it is
 }
 
 // newVenue starts everything and ends it with the test.
@@ -60,8 +63,11 @@ func newVenue(t testing.TB, c venueConfig) *venue {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	group, ctx := errgroup.WithContext(ctx)
-	v := &venue{t: t, url: testkit.Database(t), codes: map[string]string{}, ctx: ctx}
-	v.log = slog.New(slog.NewTextHandler(testLog{t, &sync.Mutex{}}, &slog.HandlerOptions{Level: slog.LevelWarn}))
+	if c.Database == "" {
+		c.Database = testkit.Database(t)
+	}
+	v := &venue{t: t, url: c.Database, codes: map[string]string{}, ctx: ctx}
+	v.log = suiteLog(t)
 	t.Cleanup(func() {
 		cancel()
 		_ = group.Wait()
@@ -82,11 +88,17 @@ func newVenue(t testing.TB, c venueConfig) *venue {
 		t.Fatal(err)
 	}
 	v.wechat = v.double.url
+	for _, name := range c.Riders {
+		canary("openid", v.double.fake.OpenID(name))
+	}
 	for i := range max(1, c.Replicas) {
 		nc := nodeConfig{DatabaseURL: v.url, Keys: v.keys, StoreDir: t.TempDir(), HTTP: "127.0.0.1:0", MQTT: "127.0.0.1:0", Metrics: "127.0.0.1:0",
-			NATS: "127.0.0.1:0", Domain: "q.test", Orders: c.Orders, Log: v.log, Verification: c.Verification,
+			NATS: "127.0.0.1:0", Domain: "q.test", Orders: c.Orders, Log: v.log, Verification: c.Verification, AuditEvery: c.AuditEvery, FeedEmail: c.FeedEmail,
 			Limits: unlimited}
 		v.double.fill(&nc)
+		if c.Node != nil {
+			c.Node(&nc)
+		}
 		if i > 0 {
 			nc.NATSURL, nc.MQTTURL = v.nodes[0].NATSAddr, "mqtt+nats://"+v.nodes[0].MQTTAddr
 			nc.NATS = ""
@@ -120,21 +132,6 @@ func (v *venue) stop(t testing.TB, i int) {
 	v.nodes, v.cancel = slices.Delete(v.nodes, i, i+1), slices.Delete(v.cancel, i, i+1)
 }
 
-// testLog sends log lines to the test while it runs.
-type testLog struct {
-	t  testing.TB
-	mu *sync.Mutex
-}
-
-func (l testLog) Write(b []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.t.Context().Err() == nil {
-		l.t.Log(strings.TrimSpace(string(b)))
-	}
-	return len(b), nil
-}
-
 // testTariff: one yuan, then half a yuan a begun second, at most 20.
 var testTariff = billing.Tariff{ID: "test", Name: "test", Rounding: billing.StartedBlocks,
 	TimeRule: &billing.TimeRule{UnlockFee: 100, BlockMS: 1000, BlockFee: 50, RideCap: 2000}}
@@ -160,6 +157,7 @@ func (v *venue) seed(bikes, pumps []string, group *errgroup.Group) {
 		number, err := n.mint(v.ctx, device.ID(id), 1, seedAudit("a", "b"))
 		check(err)
 		v.codes[id] = "https://q.test/d/" + number
+		canary("code", number)
 	}
 	if len(pumps) > 0 {
 		files = append(files, v.seedStation(pumps)...)
@@ -207,6 +205,7 @@ func (v *venue) rider(name string, replica int, money billing.Fen) client {
 	if err != nil {
 		v.t.Fatalf("log %s in: %v", name, err)
 	}
+	canary("token", c.token)
 	if money > 0 {
 		v.topUp(c.id, name, money)
 	}

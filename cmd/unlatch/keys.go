@@ -24,6 +24,9 @@ import (
 type keys struct {
 	Signing []byte `json:"signing_key"` // Ed25519 seed, 32 bytes
 	Secret  []byte `json:"secret"`      // 32 bytes
+	// Previous is the signing key before, while there are devices that know no other;
+	// nil: there is none. See keysRotateCmd.
+	Previous []byte `json:"previous_signing_key,omitempty"`
 }
 
 // keyFile is the file's name in the data folder.
@@ -57,7 +60,8 @@ func loadKeys(signing, secret, dir string) (k keys, made bool, err error) {
 	if info, err := os.Stat(path); err == nil && info.Mode().Perm()&0o077 != 0 {
 		return k, false, fmt.Errorf("%s can be read by others; run: chmod 600 %s", path, path)
 	}
-	if err := json.Unmarshal(b, &k); err != nil || len(k.Signing) != 32 || len(k.Secret) != 32 {
+	if err := json.Unmarshal(b, &k); err != nil || len(k.Signing) != 32 || len(k.Secret) != 32 ||
+		len(k.Previous) != 0 && len(k.Previous) != 32 {
 		return k, false, fmt.Errorf("%s is not a key file; restore it from your backup", path)
 	}
 	return k, false, nil
@@ -94,9 +98,21 @@ func (k keys) signer() (s wire.Signer, public ed25519.PublicKey) {
 }
 
 // keyID names the signing key in the database.
-func (k keys) keyID() string {
-	_, public := k.signer()
-	return hex.EncodeToString(wire.KeyID(public))
+func (k keys) keyID() string { return keyName(k.Signing) }
+
+// keyName is the id of a signing key, in hex.
+func keyName(seed []byte) string {
+	return hex.EncodeToString(wire.KeyID(ed25519.NewKeyFromSeed(seed).Public().(ed25519.PublicKey)))
+}
+
+// others signs for devices that know the previous key alone; those whose key has no
+// name yet are among them.
+func (k keys) others() map[string]wire.Signer {
+	if k.Previous == nil {
+		return nil
+	}
+	s := wire.NewSigner(ed25519.NewKeyFromSeed(k.Previous))
+	return map[string]wire.Signer{keyName(k.Previous): s, "": s}
 }
 
 // derive makes the secret of one purpose, 32 bytes.

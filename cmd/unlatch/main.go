@@ -26,19 +26,24 @@ import (
 var version = "development"
 
 type cli struct {
-	Demo    demoCmd          `cmd:"" help:"Try it: a campus of simulated bikes and a petrol station, a WeChat double and everything else in one process."`
-	Serve   serveCmd         `cmd:"" help:"Run an installation."`
-	Devices devicesCmd       `cmd:"" help:"Make devices known and write their provisioning files."`
-	Codes   codesCmd         `cmd:"" help:"Mint codes and draw their symbols."`
-	Sim     simCmd           `cmd:"" help:"Run simulated locks and pumps from provisioning files against any broker."`
-	Migrate migrateCmd       `cmd:"" help:"Bring the database's schema to this version."`
-	Audit   auditCmd         `cmd:"" help:"Check the promises about money and movement on a live database, read-only."`
-	Doctor  doctorCmd        `cmd:"" help:"Say what is wrong with an installation, and how to mend it."`
-	Prove   proveCmd         `cmd:"" help:"Run schedules of bad luck through the real decision code and the simulated firmware."`
-	Bench   benchCmd         `cmd:"" help:"Measure floors and product in one run and print their ratios."`
-	OpenAPI openapiCmd       `cmd:"" name:"openapi" help:"Print the HTTP API's OpenAPI 3.1 document."`
-	Version kong.VersionFlag `env:"-" help:"Print the version and leave."`
-	Log     string           `default:"warn" enum:"debug,info,warn,error" env:"UNLATCH_LOG" help:"Least level of log lines: ${enum}."`
+	Demo      demoCmd            `cmd:"" help:"Try it: a campus of simulated bikes and a petrol station, a WeChat double and everything else in one process."`
+	Serve     serveCmd           `cmd:"" help:"Run an installation."`
+	Devices   devicesCmd         `cmd:"" help:"Make devices known and write their provisioning files."`
+	Codes     codesCmd           `cmd:"" help:"Mint codes and draw their symbols."`
+	Keys      keysCmd            `cmd:"" help:"Rotate the key that signs commands."`
+	Sim       simCmd             `cmd:"" help:"Run simulated locks and pumps from provisioning files against any broker."`
+	Migrate   migrateCmd         `cmd:"" help:"Bring the database's schema to this version."`
+	Backup    backupCmd          `cmd:"" help:"Write the database and the keys into one file, beside a running installation."`
+	Restore   restoreCmd         `cmd:"" help:"Make an installation out of a backup."`
+	Upgrade   upgradeDatabaseCmd `cmd:"" name:"upgrade-database" help:"Bring the private cluster to a newer major version of Postgres."`
+	Audit     auditCmd           `cmd:"" help:"Check the promises about money and movement on a live database, read-only."`
+	Doctor    doctorCmd          `cmd:"" help:"Say what is wrong with an installation, and how to mend it."`
+	Prove     proveCmd           `cmd:"" help:"Run schedules of bad luck through the real decision code and the simulated firmware."`
+	Bench     benchCmd           `cmd:"" help:"Measure floors and product in one run and print their ratios."`
+	OpenAPI   openapiCmd         `cmd:"" name:"openapi" help:"Print the HTTP API's OpenAPI 3.1 document."`
+	Version   kong.VersionFlag   `env:"-" help:"Print the version and leave."`
+	LogFormat string             `name:"log-format" default:"text" enum:"text,json" env:"UNLATCH_LOG_FORMAT" help:"Form of log lines: ${enum}."`
+	Log       string             `default:"warn" enum:"debug,info,warn,error" env:"UNLATCH_LOG" help:"Least level of log lines: ${enum}."`
 }
 
 // kindNames lists the kinds of devices for flags.
@@ -75,7 +80,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 	}
 	var level slog.Level
 	_ = level.UnmarshalText([]byte(c.Log)) // one of the enum
-	log := slog.New(slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: level}))
+	log := newLogger(stderr, level, c.LogFormat)
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	k.BindTo(ctx, (*context.Context)(nil))

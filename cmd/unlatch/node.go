@@ -45,6 +45,7 @@ type nodeConfig struct {
 	Domain       string // host in printed codes; "" = the HTTP address
 	CodeScheme   string // of the addresses in codes: https, but for demo and tests
 	Operator     string
+	LabelFont    string // for Chinese text on labels; "" = looked for
 	TrustProxy   bool
 	Login        api.Login
 	Cashier      *wechat.Cashier   // nil: riders cannot pay with WeChat
@@ -53,6 +54,9 @@ type nodeConfig struct {
 	Orders       order.Config
 	Codes        qr.Rotation // validity and length of the codes on screens
 	Limits       api.Limits
+	Room         *room         // on the disk that this replica writes to; nil: it is not watched
+	FeedEmail    string        // contact in the public feed of bikes; "" = no feed
+	AuditEvery   time.Duration // 0 = never by itself
 	Log          *slog.Logger
 }
 
@@ -74,6 +78,7 @@ type node struct {
 	ingest     *gateway.Ingest
 	seen       *gateway.LastSeen
 	dispatch   *gateway.Dispatcher
+	timings    *timings
 	release    func()                // of the claim on the embedded broker
 	trouble    atomic.Pointer[error] // why devices cannot log in to it now; nil: they can
 
@@ -88,7 +93,7 @@ func startNode(ctx context.Context, c nodeConfig) (n *node, err error) {
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	group, ctx := errgroup.WithContext(ctx)
-	n = &node{c: c, group: group, stop: cancel, release: func() {}}
+	n = &node{c: c, group: group, stop: cancel, release: func() {}, timings: newTimings()}
 	n.beside = func(run func(context.Context) error) { group.Go(func() error { return run(ctx) }) }
 	defer func() {
 		if err != nil { // what runs already must not outlive the error
@@ -104,6 +109,9 @@ func startNode(ctx context.Context, c nodeConfig) (n *node, err error) {
 		return n, err
 	}
 	if err := n.checkDomain(ctx); err != nil {
+		return n, err
+	}
+	if err := n.takeIn(ctx); err != nil {
 		return n, err
 	}
 	n.logins = &gateway.Logins{Secret: c.Keys.derive("mqtt"), List: n.db, Log: c.Log, Gone: n.kick}
@@ -135,11 +143,15 @@ func (n *node) checkKeys(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if known != n.c.Keys.keyID() {
-		return fmt.Errorf("the database belongs to signing key %s, and this one is %s; put the right %s in place", known,
-			n.c.Keys.keyID(), keyFile)
+	if n.c.Keys.Previous != nil && known == keyName(n.c.Keys.Previous) {
+		n.c.Log.Warn("the signing key was rotated; devices learn the new one as they are heard", "from", known, "to", n.c.Keys.keyID())
+		known = n.c.Keys.keyID()
 	}
-	return nil
+	if known == n.c.Keys.keyID() {
+		return n.db.AdoptKey(ctx, known)
+	}
+	return fmt.Errorf("the database belongs to signing key %s, and this one is %s; put the right %s in place", known,
+		n.c.Keys.keyID(), keyFile)
 }
 
 // checkDomain refuses another domain than the one that codes were minted for:
@@ -156,6 +168,48 @@ func (n *node) checkDomain(ctx context.Context) error {
 		return fmt.Errorf("codes of this installation carry %s, and --domain says %s; every sticker in the field would be refused", known, n.c.Domain)
 	}
 	return nil
+}
+
+// takeIn makes a database that came out of a backup safe before anything serves from it.
+func (n *node) takeIn(ctx context.Context) error {
+	restored, err := n.db.TakeIn(ctx)
+	if restored != nil {
+		n.c.Log.Warn("this database came out of a backup; devices start again once they have told what happened since",
+			"backup_at", restored.BackupAt, "restored_at", restored.RestoredAt)
+	}
+	return err
+}
+
+// askAround probes the devices that have not said where they stand since this database
+// came out of a backup: the beat that each sends as it connects may have met nobody, and
+// the next one comes minutes later. A few hundred at a time, until all have spoken.
+func (n *node) askAround(ctx context.Context) error {
+	restored, err := n.db.Setting(ctx, "restored")
+	if restored == "" || err != nil {
+		return err
+	}
+	tick := time.NewTicker(5 * time.Second)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+		ask, left, err := n.db.Unbeaten(ctx, 200)
+		if err != nil && ctx.Err() == nil {
+			n.c.Log.Warn("silent devices not asked", "err", err)
+			continue
+		}
+		if err == nil && left == 0 {
+			return nil
+		}
+		for _, u := range ask {
+			if err := n.orders.Ask(ctx, u.Device, u.Outlet); err != nil && ctx.Err() == nil {
+				n.c.Log.Warn("silent device not asked", "device", u.Device, "err", err)
+			}
+		}
+	}
 }
 
 // kick cuts the connection of a device that may no longer have one.
@@ -274,8 +328,8 @@ func ready(ctx context.Context, what string, up <-chan struct{}) error {
 // startOrders joins the device side and the use cases.
 func (n *node) startOrders(ctx context.Context, conn *bus.Conn) error {
 	c := n.c
-	signer, _ := c.Keys.signer()
-	sealer := gateway.Sealer{Signer: signer}
+	signer, public := c.Keys.signer()
+	sealer := gateway.Sealer{Signer: signer, Name: c.Keys.keyID(), Others: c.Keys.others()}
 	seen := &gateway.LastSeen{Store: conn, Moved: func(id device.ID) {
 		_ = conn.Publish("unlatch.live."+string(id), nil) // who waits looks again within seconds
 	}}
@@ -288,11 +342,20 @@ func (n *node) startOrders(ctx context.Context, conn *bus.Conn) error {
 	if n.dispatch, err = gateway.NewDispatcher(n.db, n.link, c.Log); err != nil {
 		return err
 	}
+	n.dispatch.Left = n.timings.left
+	if c.Room != nil {
+		c.Room.changed = n.roomChanged
+		c.Room.look()
+		n.group.Go(func() error { return c.Room.Run(ctx) })
+	}
 	kick := make(chan struct{}, 1)
-	n.orders, err = order.New(order.ServiceConfig{Store: n.db, Catalog: n.db, Due: n.db, Dispatcher: n.dispatch, LastKnown: seen,
+	n.orders, err = order.New(order.ServiceConfig{Store: n.timings.store(n.db), Catalog: n.db, Due: n.db, Dispatcher: n.dispatch, LastKnown: seen,
 		Stops: n.db, Displays: displays{c.Keys.derive("display"), c.Codes}, Tickets: order.Tickets{Secret: c.Keys.derive("ticket")}, Log: c.Log,
-		Env: order.Env{Rand: rand.Reader, Sealer: sealer, Config: c.Orders},
+		Env: order.Env{Rand: rand.Reader, Sealer: sealer, Config: c.Orders,
+			Keys: order.ServerKeys{Name: c.Keys.keyID(), Public: public}},
+		Full: n.full,
 		Committed: func(c order.Changes) {
+			n.timings.committed(c)
 			select {
 			case kick <- struct{}{}:
 			default:
@@ -307,7 +370,7 @@ func (n *node) startOrders(ctx context.Context, conn *bus.Conn) error {
 	if err := n.startPayments(ctx); err != nil {
 		return err
 	}
-	n.ingest, err = gateway.NewIngest(gateway.IngestConfig{Hearer: n.orders, Keys: deviceKeys{n.db}, Publisher: n.link,
+	n.ingest, err = gateway.NewIngest(gateway.IngestConfig{Hearer: n.timings.hearer(n.orders), Keys: deviceKeys{n.db}, Publisher: n.link,
 		Sealer: sealer, Seen: seen, Log: c.Log})
 	if err != nil {
 		return err
@@ -320,6 +383,7 @@ func (n *node) startOrders(ctx context.Context, conn *bus.Conn) error {
 	}
 	n.group.Go(func() error { return n.link.Run(ctx) })
 	n.group.Go(func() error { return n.dispatch.Run(ctx) })
+	n.beside(n.askAround)
 	n.group.Go(func() error { return n.orders.Run(ctx) })
 	n.group.Go(func() error { return relay(ctx, n.db, conn, kick, c.Log) })
 	if c.MQTTURL == "" || c.NATSURL != "" && brokerIsNATS(c.MQTTURL) {
@@ -490,8 +554,8 @@ func (n *node) startHTTP(ctx context.Context, conn *bus.Conn) error {
 	n.api, err = api.New(api.Config{Pay: pay, Orders: n.orders, Store: n.db, Login: c.Login, Minter: n.minter, Domain: c.Domain, Scheme: c.CodeScheme,
 		Watcher: watcher{conn}, Battery: n.seen, Live: n.seen,
 		Noticed: n.noticed, Verification: c.Verification,
-		StopKey: c.Keys.derive("stop"), Provision: n.provision, DisplayName: c.Operator, Limits: c.Limits,
-		TrustProxy: c.TrustProxy, Log: c.Log,
+		StopKey: c.Keys.derive("stop"), Provision: n.provision, DisplayName: c.Operator, LabelFont: c.LabelFont, Limits: c.Limits,
+		TrustProxy: c.TrustProxy, Log: c.Log, Observe: n.timings.answered, Feed: api.FeedConfig{Email: c.FeedEmail, Key: c.Keys.derive("feed")},
 		Ready: map[string]func(context.Context) error{
 			"database": n.db.Ping,
 			"broker": func(context.Context) error {
@@ -514,6 +578,7 @@ func (n *node) startHTTP(ctx context.Context, conn *bus.Conn) error {
 		return err
 	}
 	n.group.Go(func() error { return n.api.Run(ctx) })
+	n.beside(n.auditing)
 	n.serve(ctx, l, n.api.Handler())
 	if c.Metrics == "" {
 		return nil

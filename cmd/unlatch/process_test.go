@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"io/fs"
 	"net/http"
 	"os"
@@ -25,7 +26,15 @@ func TestMain(m *testing.M) {
 	if os.Getenv("UNLATCH_TEST_BE_UNLATCH") != "" {
 		os.Exit(run(os.Args[1:], os.Stdout, os.Stderr))
 	}
-	os.Exit(m.Run())
+	code := m.Run()
+	if found := readSuiteLog(); len(found) > 0 {
+		fmt.Println("FAIL: personal values in what the suite logged:")
+		for _, line := range found {
+			fmt.Println("   ", line)
+		}
+		code = max(code, 1)
+	}
+	os.Exit(code)
 }
 
 // process starts unlatch as a process of its own.

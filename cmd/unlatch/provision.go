@@ -26,15 +26,20 @@ func (n *node) provision(ctx context.Context, r api.ProvisionRequest) (any, erro
 	if bus.Reserved(string(r.Device)) {
 		return nil, fmt.Errorf("device id %s is reserved for the broker's own clients: %w", r.Device, order.ErrInvalid)
 	}
+	if r.DryRun {
+		return nil, n.orders.TryProvision(ctx, order.Provision{Device: r.Device, Kind: r.Kind, Venue: r.Venue, Outlets: r.Outlets,
+			Grades: r.Grades, Display: r.Display, OnlyNew: r.OnlyNew, PublicKey: make([]byte, ed25519.PublicKeySize), Staff: r.Staff})
+	}
 	public, private, err := ed25519.GenerateKey(rand.Reader)
 	if err != nil {
 		return nil, fmt.Errorf("draw device key: %w", err)
 	}
 	d, err := n.orders.Provision(ctx, order.Provision{Device: r.Device, Kind: r.Kind, Venue: r.Venue, Outlets: r.Outlets,
-		Grades: r.Grades, Display: r.Display, PublicKey: public, Staff: r.Staff})
+		Grades: r.Grades, Display: r.Display, OnlyNew: r.OnlyNew, PublicKey: public, Staff: r.Staff})
 	if err != nil {
 		return nil, err
 	}
+	n.ingest.Forget(d.ID)
 	file := sim.Provision{Device: string(d.ID), Kind: string(d.Kind), Epoch: d.Epoch, Key: private.Seed(),
 		MQTTPassword: n.logins.Password(d.ID, d.Epoch), Broker: n.broker()}
 	if err := n.provisionOutlets(ctx, d, r, &file); err != nil {
@@ -122,14 +127,10 @@ func (n *node) broker() string {
 
 // mint stores a new code for an outlet and returns its number.
 func (n *node) mint(ctx context.Context, id device.ID, outlet uint8, a order.Audit) (string, error) {
-	for {
-		number, err := n.minter.Mint(rand.Reader)
-		if err != nil {
-			return "", err
-		}
-		err = n.db.AddCode(ctx, order.Code{Number: string(number), Device: id, Outlet: outlet}, a)
-		if !errors.Is(err, order.ErrExists) {
-			return string(number), err
-		}
-	}
+	var minted string
+	err := order.DrawNumber(n.minter, rand.Reader, func(number string) error {
+		minted = number
+		return n.db.AddCode(ctx, order.Code{Number: number, Device: id, Outlet: outlet}, a)
+	})
+	return minted, err
 }

@@ -35,6 +35,7 @@ type serveCmd struct {
 	PublicMQTT string `name:"public-mqtt" env:"UNLATCH_PUBLIC_MQTT" help:"Broker address that devices are told, such as mqtts://mqtt.example.cn:8883."`
 	Domain     string `env:"UNLATCH_DOMAIN" help:"Host name in printed codes, such as q.example.cn. It can never change for codes in the field."`
 	Operator   string `default:"unlatch" env:"UNLATCH_OPERATOR" help:"The operator's name, as riders read it."`
+	LabelFont  string `type:"path" env:"UNLATCH_LABEL_FONT" placeholder:"FILE" help:"A .ttf for Chinese text on labels that staff fetch from here. Unless given, looked for where systems keep them."`
 
 	TLSCert     string `name:"tls-cert" type:"existingfile" env:"UNLATCH_TLS_CERT" help:"Certificate chain for HTTP, MQTT and NATS."`
 	TLSKey      string `name:"tls-key" type:"existingfile" env:"UNLATCH_TLS_KEY" help:"Its private key."`
@@ -43,6 +44,11 @@ type serveCmd struct {
 	CodeValidity time.Duration `default:"60s" env:"UNLATCH_CODE_VALIDITY" help:"How long a device's screen shows one code, 6s to 1h. Screens learn it when they are provisioned."`
 	CodeLength   int           `default:"8" env:"UNLATCH_CODE_LENGTH" help:"Characters of that code, 6 to 32."`
 	PrintedCap   int64         `default:"50000" env:"UNLATCH_PRINTED_CAP" help:"Fen that a rider may spend per day on printed codes; -1 for no limit. Codes on a screen have none."`
+
+	FeedEmail  string        `env:"UNLATCH_FEED_EMAIL" help:"Publish the bikes as a GBFS 3.0 feed at /gbfs/3.0/manifest.json, with this address of whoever answers for it; empty: no feed."`
+	AuditEvery time.Duration `default:"6h" env:"UNLATCH_AUDIT_EVERY" help:"How often one of the replicas runs the audit by itself, for the metrics; 0 for never."`
+
+	DiskReserve int64 `name:"disk-reserve" env:"UNLATCH_DISK_RESERVE" placeholder:"MIB" help:"Free MiB on the data folder's disk below which riders start nothing new, while what runs goes on and ends; -1 never refuses. Unless given 512, or 5 % of a disk below 10 GiB."`
 
 	WeChat weChatFlags `embed:""`
 
@@ -96,7 +102,7 @@ func (s serveCmd) serve(ctx context.Context, c nodeConfig, db opened, out io.Wri
 // prepare checks everything that can be wrong before anything listens.
 func (s serveCmd) prepare(ctx context.Context, log *slog.Logger) (nodeConfig, opened, error) {
 	c := nodeConfig{HTTP: s.HTTP, Metrics: s.Metrics, MQTT: s.MQTT, NATS: s.NATS, NATSURL: s.NATSURL, MQTTURL: s.MQTTURL,
-		PublicMQTT: s.PublicMQTT, Domain: s.Domain, Operator: s.Operator, TrustProxy: s.BehindProxy, Log: log, StoreDir: s.Data,
+		PublicMQTT: s.PublicMQTT, Domain: s.Domain, Operator: s.Operator, LabelFont: s.LabelFont, TrustProxy: s.BehindProxy, Log: log, StoreDir: s.Data, AuditEvery: s.AuditEvery, FeedEmail: s.FeedEmail,
 		Codes:  qr.Rotation{Validity: s.CodeValidity, Length: s.CodeLength},
 		Orders: order.Config{PrintedCap: billing.Fen(s.PrintedCap)}}
 	fail := func(err error) (nodeConfig, opened, error) { return c, opened{}, err }
@@ -113,6 +119,10 @@ func (s serveCmd) prepare(ctx context.Context, log *slog.Logger) (nodeConfig, op
 		return fail(errors.New("--printed-cap is an amount in fen above zero, or -1 for no limit"))
 	case (s.TLSCert == "") != (s.TLSKey == ""):
 		return fail(errors.New("--tls-cert and --tls-key go together"))
+	}
+	var err error
+	if c.Room, err = newRoom(s.Data, s.DiskReserve, log); err != nil {
+		return fail(err)
 	}
 	if s.TLSCert != "" {
 		pair, err := tls.LoadX509KeyPair(s.TLSCert, s.TLSKey)

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -32,6 +31,10 @@ func (s staffAPI) client() (client, error) {
 
 type devicesCmd struct {
 	Provision provisionCmd `cmd:"" help:"Make devices known, or give known ones a new epoch, and write their provisioning files."`
+	Import    importCmd    `cmd:"" help:"Bring a fleet in from CSV: provision what is new, report row by row."`
+	Export    exportCmd    `cmd:"" help:"Print the fleet as CSV."`
+	Transfer  transferCmd  `cmd:"" help:"Move devices to another venue."`
+	Retire    retireCmd    `cmd:"" help:"Take devices out of use for good."`
 }
 
 type provisionCmd struct {
@@ -67,24 +70,17 @@ func (p provisionCmd) Run(ctx context.Context, out io.Writer) error {
 		if err := device.ID(id).Check(); err != nil {
 			return err
 		}
-		path := filepath.Join(p.Out, id+".json")
-		f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
+		err := writeOnce(filepath.Join(p.Out, id+".json"), func() (any, error) {
+			var answer api.ProvisionResults
+			err := c.do(ctx, http.MethodPost, "/v1/operator/devices", "", api.ProvisionBody{Reason: "provisioned from the command line",
+				Devices: []api.NewDevice{{ID: id, Kind: api.Kind(p.Kind), Venue: p.Venue, Sides: sides, Display: p.Display}}}, &answer)
+			if err != nil || len(answer.Devices) != 1 {
+				return nil, err
+			}
+			return answer.Devices[0].File, nil
+		})
 		if err != nil {
-			return fmt.Errorf("the file of %s: %w", id, err)
-		}
-		var answer struct {
-			Devices []struct{ File json.RawMessage }
-		}
-		err = c.do(ctx, http.MethodPost, "/v1/operator/devices", "", map[string]any{"reason": "provisioned from the command line",
-			"devices": []api.NewDevice{{ID: id, Kind: api.Kind(p.Kind), Venue: p.Venue, Sides: sides, Display: p.Display}}}, &answer)
-		if err == nil && (len(answer.Devices) != 1 || len(answer.Devices[0].File) == 0) {
-			err = errors.New("the installation answered without a provisioning file")
-		}
-		if err == nil {
-			_, err = f.Write(append(answer.Devices[0].File, '\n'))
-		}
-		if err = errors.Join(err, f.Close()); err != nil {
-			return errors.Join(fmt.Errorf("provision %s: %w", id, err), os.Remove(path))
+			return fmt.Errorf("provision %s: %w", id, err)
 		}
 		_ = bar.Add(1)
 	}
@@ -111,46 +107,6 @@ func parseSides(texts []string) ([]api.Side, error) {
 		sides = append(sides, side)
 	}
 	return sides, nil
-}
-
-type codesCmd struct {
-	Mint mintCmd `cmd:"" help:"Mint a code for each device and write its symbol."`
-}
-
-type mintCmd struct {
-	staffAPI `embed:""`
-	Devices  []string `arg:"" name:"device" help:"Device ids."`
-	Outlet   uint8    `default:"1" help:"The outlet that the code names."`
-	Kiosk    bool     `help:"The code will hang at the kiosk, not at the device."`
-	Out      string   `default:"." type:"path" help:"Folder for the symbols."`
-	Format   string   `default:"svg" enum:"svg,png" help:"Format of the symbols: ${enum}."`
-}
-
-// Run writes one symbol per device, named after the device.
-func (m mintCmd) Run(ctx context.Context, out io.Writer) error {
-	c, err := m.client()
-	if err != nil {
-		return err
-	}
-	if err := os.MkdirAll(m.Out, 0o755); err != nil {
-		return err
-	}
-	for _, id := range m.Devices {
-		var code struct{ Number, Printed, URL string }
-		if err := c.do(ctx, http.MethodPost, "/v1/operator/codes", "", map[string]any{"device": id, "outlet": m.Outlet, "kiosk": m.Kiosk}, &code); err != nil {
-			return err
-		}
-		symbol, err := c.bytes(ctx, "/v1/operator/codes/"+code.Number+"/symbol."+m.Format)
-		if err != nil {
-			return err
-		}
-		path := filepath.Join(m.Out, id+"."+m.Format)
-		if err := os.WriteFile(path, symbol, 0o644); err != nil {
-			return err
-		}
-		fmt.Fprintf(out, "%s  %s  %s\n", id, code.URL, path)
-	}
-	return nil
 }
 
 // bytes fetches what is not JSON.

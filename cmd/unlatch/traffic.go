@@ -12,6 +12,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/unlatch/unlatch/api"
 	"github.com/unlatch/unlatch/order"
 )
 
@@ -51,14 +52,34 @@ func (c client) do(ctx context.Context, method, path, key string, body, into any
 		return err
 	}
 	if answer.StatusCode >= 400 {
-		var p struct{ Code, Detail string }
+		var p api.Problem
 		_ = json.Unmarshal(text, &p)
-		return fmt.Errorf("%s %s: %d %s: %s", method, path, answer.StatusCode, p.Code, p.Detail)
+		p.Status = answer.StatusCode
+		return &apiRefusal{method, path, p}
 	}
 	if into == nil {
 		return nil
 	}
 	return json.Unmarshal(text, into)
+}
+
+// apiRefusal is a problem that the API answered with.
+type apiRefusal struct {
+	method, path string
+	api.Problem
+}
+
+func (r *apiRefusal) Error() string {
+	return fmt.Sprintf("%s %s: %d %s: %s", r.method, r.path, r.Status, r.Code, r.says())
+}
+
+// says is the detail with what is wrong where.
+func (r *apiRefusal) says() string {
+	text := r.Detail
+	for _, e := range r.Errors {
+		text += "; " + e.Location + ": " + e.Message
+	}
+	return text
 }
 
 // client logs a rider of the WeChat double in.

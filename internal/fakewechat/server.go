@@ -135,6 +135,17 @@ func New(cfg Config) (*Server, error) {
 	return s, nil
 }
 
+// OpenID is a rider's openid, "" when there is no such rider: for who looks where it
+// must not be.
+func (s *Server) OpenID(name string) string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if r := s.riders[name]; r != nil {
+		return r.openID
+	}
+	return ""
+}
+
 // furnish takes over the optional parts of the configuration.
 func (s *Server) furnish(cfg Config) error {
 	for _, text := range cfg.AllowedIPs {

@@ -60,6 +60,8 @@ type Store struct {
 	updates   []order.Update
 	audits    []order.Audit
 	payments  map[string]order.Payment
+	held      map[string]order.HeldPass
+	offers    map[string]order.PassRow
 	notices   []notice
 	messages  []order.Message
 
@@ -81,7 +83,7 @@ func New(now func() time.Time) *Store {
 		orders: map[string]order.Order{}, commands: map[string]device.Command{}, schedules: map[string]schedule{},
 		evidence: map[evidenceKey]device.Evidence{}, accounts: map[billing.AccountID]billing.Account{},
 		transfers: map[string]billing.Transfer{}, idem: map[order.KeyRef]order.Key{},
-		payments: map[string]order.Payment{}}
+		payments: map[string]order.Payment{}, held: map[string]order.HeldPass{}, offers: map[string]order.PassRow{}}
 }
 
 // Seed adds what the use cases only read.
@@ -177,6 +179,7 @@ func (s *Store) Load(_ context.Context, q order.Query) (order.Snapshot, error) {
 		}
 	}
 	s.loadPayments(&snap, q)
+	s.loadPasses(&snap, q)
 	if q.Key != nil {
 		if k, ok := s.idem[*q.Key]; ok {
 			snap.Key = &k
@@ -279,6 +282,7 @@ func (s *Store) Apply(_ context.Context, c order.Changes) error {
 		s.accounts[a.ID] = a
 	}
 	s.applyPayments(c)
+	s.applyPasses(c)
 	for _, k := range c.Commands {
 		if k.Version == 0 && k.State == device.Published {
 			s.schedules[k.ID] = schedule{s.Now().Add(600 * time.Millisecond), 1}
@@ -371,6 +375,9 @@ func (s *Store) stale(c order.Changes) string {
 		}
 	}
 	if what := s.stalePayments(c); what != "" {
+		return what
+	}
+	if what := s.stalePasses(c); what != "" {
 		return what
 	}
 	return s.staleTransfers(c)

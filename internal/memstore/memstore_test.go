@@ -13,6 +13,7 @@ func TestMemoryKeepsTheStoresPromises(t *testing.T) {
 		s := memstore.New(time.Now)
 		s.Seed(testkit.Venue, testkit.Tariff, testkit.Rider)
 		s.Seed(testkit.Venue, testkit.Fuel)
+		s.SeedPass(testkit.Pass)
 		return s
 	})
 }

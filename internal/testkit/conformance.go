@@ -29,7 +29,7 @@ type Subject interface {
 	Outgoing(context.Context, int) ([]device.Command, error)
 }
 
-// Seeded is a store that holds Venue, Tariff, Fuel and Rider.
+// Seeded is a store that holds Venue, Tariff, Fuel, Pass and Rider.
 type Seeded func(t *testing.T) Subject
 
 // What a seeded store holds.
@@ -128,6 +128,7 @@ func StoreConformance(t *testing.T, open Seeded) {
 	t.Run("a stop of a venue reaches every device", func(t *testing.T) { venueStop(t, open(t)) })
 	t.Run("a payment is read back as it was written, and claimed once", func(t *testing.T) { payments(t, open(t)) })
 	t.Run("a notification is kept once and dealt with once", func(t *testing.T) { notices(t, open(t)) })
+	t.Run("a pass is read back as it was written, and drawn on once", func(t *testing.T) { passes(t, open(t)) })
 	t.Run("nothing unknown is an error", func(t *testing.T) { unknown(t, open(t)) })
 }
 

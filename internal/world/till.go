@@ -101,8 +101,11 @@ func (*till) Code(context.Context, string) (order.Code, error) {
 	return order.Code{}, order.ErrNotFound
 }
 
+// Passes implements order.Catalog.
+func (*till) Passes(context.Context, string) ([]order.HeldPass, error) { return nil, nil }
+
 // TariffFor implements order.Catalog.
-func (*till) TariffFor(context.Context, string, device.Kind) (billing.Tariff, error) {
+func (*till) TariffFor(context.Context, string, device.Kind, string) (billing.Tariff, error) {
 	return billing.Tariff{}, order.ErrNotFound
 }
 

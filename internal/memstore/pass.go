@@ -1,0 +1,49 @@
+package memstore
+
+import (
+	"cmp"
+	"slices"
+
+	"github.com/unlatch/unlatch/order"
+)
+
+// SeedPass puts a pass on offer.
+func (s *Store) SeedPass(p order.PassRow) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.offers[p.Pass.ID] = p
+}
+
+// loadPasses adds the queried rider's passes that are not over, those that the
+// snapshot's orders met, and what is on offer.
+func (s *Store) loadPasses(snap *order.Snapshot, q order.Query) {
+	met := map[string]bool{}
+	for _, o := range snap.Orders {
+		met[o.Pass] = true
+	}
+	for id, h := range s.held {
+		if met[id] || h.Rider == q.Rider && h.Until.After(snap.Now) && h.Revoked.IsZero() {
+			snap.Passes = append(snap.Passes, h)
+		}
+	}
+	slices.SortFunc(snap.Passes, func(a, b order.HeldPass) int { return cmp.Compare(a.ID, b.ID) })
+	if p, ok := s.offers[q.Pass]; ok {
+		snap.Offer = &p
+	}
+}
+
+func (s *Store) applyPasses(c order.Changes) {
+	for _, h := range c.Passes {
+		h.Version++
+		s.held[h.ID] = h
+	}
+}
+
+func (s *Store) stalePasses(c order.Changes) string {
+	for _, h := range c.Passes {
+		if s.held[h.ID].Version != h.Version {
+			return "pass"
+		}
+	}
+	return ""
+}

@@ -1,0 +1,169 @@
+package store_test
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/unlatch/unlatch/internal/testkit"
+	"github.com/unlatch/unlatch/order"
+	"github.com/unlatch/unlatch/store"
+)
+
+// ask scans one row of a plain query.
+func ask(t *testing.T, url, sql string, into ...any) {
+	t.Helper()
+	conn, err := pgx.Connect(t.Context(), url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close(context.Background())
+	if err := conn.QueryRow(t.Context(), sql).Scan(into...); err != nil {
+		t.Fatalf("%s: %v", sql, err)
+	}
+}
+
+func TestARestoredDatabaseIsTakenInOnce(t *testing.T) {
+	db, url := open(t)
+	testkit.ThreeOrders(t, db)
+	testkit.Sale(t, db, "pump-1", 2_000)
+	if r, err := db.TakeIn(t.Context()); r != nil || err != nil {
+		t.Errorf("a database that was never restored: %+v, %v", r, err)
+	}
+	var due time.Time
+	ask(t, url, `SELECT due_at FROM orders WHERE state = 'starting'`, &due)
+	at := time.Now().Add(-3 * time.Hour)
+	if err := store.MarkRestored(t.Context(), url, at, "x.tar"); !errors.Is(err, store.ErrInUse) {
+		t.Errorf("marked beside an installation: %v, want ErrInUse", err)
+	}
+	db.Close()
+	if err := store.MarkRestored(t.Context(), url, time.Now().Add(time.Hour), "x.tar"); err == nil {
+		t.Error("a backup of the future was believed")
+	}
+	if err := store.MarkRestored(t.Context(), url, at, "x.tar"); err != nil {
+		t.Fatal(err)
+	}
+	if v, err := store.Examine(t.Context(), url); err != nil || v.Restored == nil || v.Restored.TakenInAt != nil || v.Restored.From != "x.tar" {
+		t.Errorf("health: %+v, %v", v.Restored, err)
+	}
+	db, err := store.Open(t.Context(), store.Config{URL: url, IdentityKey: make([]byte, 32)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	r, err := db.TakeIn(t.Context())
+	if err != nil || r == nil || !r.BackupAt.Equal(at.UTC()) || r.TakenInAt == nil {
+		t.Fatalf("taken in: %+v, %v", r, err)
+	}
+	var believed, free, pumpVenues, items, audits int
+	var later time.Time
+	ask(t, url, `SELECT (SELECT count(*) FROM devices WHERE head <> '{}' OR sample <> '{}'),
+		(SELECT count(*) FROM outlets WHERE order_id IS NULL AND block <> 'await_closed'),
+		(SELECT count(*) FROM venues WHERE open), (SELECT count(*) FROM items WHERE kind = 'restored_from_backup'),
+		(SELECT count(*) FROM audits WHERE act = 'restore'), (SELECT due_at FROM orders WHERE state = 'starting')`,
+		&believed, &free, &pumpVenues, &items, &audits, &later)
+	if believed+free+pumpVenues != 0 || items != 1 || audits != 1 {
+		t.Errorf("%d devices are still believed, %d outlets are free, %d venues with pumps are open, %d items, %d audit rows", believed, free, pumpVenues, items, audits)
+	}
+	if gap := later.Sub(due); gap < 3*time.Hour || gap > 3*time.Hour+time.Minute {
+		t.Errorf("the start's deadline moved by %v, want the three hours that passed", gap)
+	}
+	if again, err := db.TakeIn(t.Context()); again != nil || err != nil {
+		t.Errorf("a second time: %+v, %v", again, err)
+	}
+	if c := audit(t, db); len(c.Findings) != 0 {
+		t.Errorf("findings: %+v", c.Findings)
+	}
+	if v, err := store.Examine(t.Context(), url); err != nil || v.Silent == 0 || v.OpenItems == 0 || v.Restored.TakenInAt == nil {
+		t.Errorf("health: %d silent, %d items, %+v, %v", v.Silent, v.OpenItems, v.Restored, err)
+	}
+}
+
+// TestWaitingOrdersAreCalledOffByARestore: nobody stands at the device any more.
+func TestWaitingOrdersAreCalledOffByARestore(t *testing.T) {
+	db, url := open(t)
+	testkit.ThreeOrders(t, db)
+	db.Close()
+	conn, err := pgx.Connect(t.Context(), url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close(context.Background())
+	for state, want := range map[string]struct {
+		cancelling bool
+		least      time.Duration // of what is left
+		most       time.Duration
+	}{"pending": {true, -time.Minute, time.Second}, "unresolved": {false, 9 * time.Minute, 11 * time.Minute}, "active": {false, 59 * time.Minute, 61 * time.Minute}} {
+		if _, err := conn.Exec(t.Context(), `SET session_replication_role = replica; UPDATE orders SET cancelling = false, state = $1,
+			due_at = now() - interval '1 h' + interval '1 s' WHERE id = (SELECT id FROM orders WHERE due_at IS NOT NULL LIMIT 1)`, pgx.QueryExecModeSimpleProtocol, state); err != nil {
+			t.Fatal(err)
+		}
+		if err := store.MarkRestored(t.Context(), url, time.Now().Add(-time.Hour), ""); err != nil {
+			t.Fatal(err)
+		}
+		db, err := store.Open(t.Context(), store.Config{URL: url, IdentityKey: make([]byte, 32)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := db.TakeIn(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		db.Close()
+		var cancelling bool
+		var left float64
+		ask(t, url, `SELECT cancelling, extract(epoch FROM due_at - clock_timestamp())::float8 FROM orders WHERE due_at IS NOT NULL LIMIT 1`, &cancelling, &left)
+		if d := time.Duration(left * float64(time.Second)); cancelling != want.cancelling || d < want.least || d > want.most {
+			t.Errorf("%s: called off %v, due in %v; want %v, %v to %v", state, cancelling, d, want.cancelling, want.least, want.most)
+		}
+	}
+}
+
+// TestBillsOfARestoredDatabaseBeginWithItsBackup: all payments there are may be known to
+// WeChat alone.
+func TestBillsOfARestoredDatabaseBeginWithItsBackup(t *testing.T) {
+	db, url := open(t)
+	last := time.Now().In(order.China).AddDate(0, 0, -1).Format(time.DateOnly)
+	if days, err := db.DueBills(t.Context(), last); err != nil || len(days) != 0 {
+		t.Fatalf("without a payment: %+v, %v", days, err)
+	}
+	db.Close()
+	if err := store.MarkRestored(t.Context(), url, time.Now().AddDate(0, 0, -2), ""); err != nil {
+		t.Fatal(err)
+	}
+	db, err := store.Open(t.Context(), store.Config{URL: url, IdentityKey: make([]byte, 32)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	if days, err := db.DueBills(t.Context(), last); err != nil || len(days) != 2 {
+		t.Errorf("days whose bill is due: %+v, %v; want two", days, err)
+	}
+}
+
+// TestARefusalForWantOfRoomIsNamed lets Postgres say that a table cannot grow.
+func TestARefusalForWantOfRoomIsNamed(t *testing.T) {
+	db, url := open(t)
+	conn, err := pgx.Connect(t.Context(), url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close(context.Background())
+	if _, err := conn.Exec(t.Context(), `CREATE FUNCTION full_disk() RETURNS trigger LANGUAGE plpgsql AS $$
+		BEGIN RAISE EXCEPTION 'could not extend file' USING ERRCODE = 'disk_full'; END $$;
+		CREATE TRIGGER full_disk BEFORE INSERT ON items FOR EACH ROW EXECUTE FUNCTION full_disk();
+		CREATE TRIGGER full_disk BEFORE INSERT ON venues FOR EACH ROW EXECUTE FUNCTION full_disk()`); err != nil {
+		t.Fatal(err)
+	}
+	item := order.Item{ID: "01900000-0000-7000-8000-0000000000e1", Kind: order.ItemAlarm, Subject: "x", At: time.Now()}
+	if err := db.Apply(t.Context(), order.Changes{Items: []order.Item{item}}); !errors.Is(err, order.ErrFull) {
+		t.Errorf("a decision: %v, want ErrFull", err)
+	}
+	venue := testkit.Venue
+	venue.ID = "another"
+	if err := db.PutVenue(t.Context(), venue, order.Audit{ID: "01900000-0000-7000-8000-0000000000e2", Staff: "test", Act: "a", At: time.Now()}); !errors.Is(err, order.ErrFull) {
+		t.Errorf("what staff enter: %v, want ErrFull", err)
+	}
+}

@@ -1,0 +1,42 @@
+package store_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/unlatch/unlatch/internal/testkit"
+	"github.com/unlatch/unlatch/order"
+)
+
+func TestVitalsCountWhatIsLive(t *testing.T) {
+	db, _ := open(t)
+	if v, err := db.Vitals(t.Context()); err != nil || len(v.Orders) != 0 || !v.Audit.At.IsZero() {
+		t.Fatalf("of an empty installation: %+v, %v", v, err)
+	}
+	testkit.ThreeOrders(t, db)
+	v, err := db.Vitals(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if v.Orders[order.Starting] != 1 || len(v.Orders) != 1 || v.Devices["in_service"] != 3 || v.Silent != 0 || v.Outbox == 0 || v.Behind != 0 {
+		t.Errorf("one order starts on one of three devices, and the vitals are %+v", v)
+	}
+}
+
+func TestOneReplicaAuditsForAll(t *testing.T) {
+	db, _ := open(t)
+	testkit.ThreeOrders(t, db)
+	first, ran, err := db.AuditAlone(t.Context(), time.Hour)
+	if err != nil || !ran || first.Findings["audit_m2_balance_is_sum"] != 0 || len(first.Findings) < 20 {
+		t.Fatalf("the first: %+v, %v, %v", first, ran, err)
+	}
+	if _, ran, err = db.AuditAlone(t.Context(), time.Hour); err != nil || ran {
+		t.Errorf("a second within the hour ran: %v, %v", ran, err)
+	}
+	if _, ran, err = db.AuditAlone(t.Context(), 0); err != nil || !ran {
+		t.Errorf("one that is due: %v, %v", ran, err)
+	}
+	if v, err := db.Vitals(t.Context()); err != nil || v.Audit.At.Before(first.At) || len(v.Audit.Findings) != len(first.Findings) {
+		t.Errorf("what everybody sees: %+v, %v", v.Audit, err)
+	}
+}
