@@ -177,7 +177,7 @@ func respond(w http.ResponseWriter, v any) {
 		problem(w, err)
 		return
 	}
-	_, _ = w.Write(body) // a client that left needs no answer
+	_, _ = w.Write(append(body, '\n')) // a client that left needs no answer
 }
 
 // problem answers with an RFC 9457 problem.

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/unlatch/unlatch/internal/localpg"
@@ -18,7 +19,7 @@ import (
 
 type backupCmd struct {
 	database    `embed:""`
-	Out         string `required:"" type:"path" placeholder:"FILE" help:"File to write, or a folder, in which the file is named after the moment."`
+	Out         string `required:"" type:"path" placeholder:"FILE" help:"File to write, ending in .tar; or a folder, in which the file is named after the moment."`
 	WithoutKeys bool   `help:"Leave unlatch.key out: the file then opens no lock, and without a copy of the key elsewhere it is worthless."`
 	Keep        int    `placeholder:"N" help:"Of the backups in the folder keep the newest N; 0 keeps all."`
 }
@@ -70,10 +71,13 @@ func (b backupCmd) write(ctx context.Context, url string, out io.Writer) error {
 		return err
 	}
 	path, folder := b.Out, ""
+	if b.Keep > 0 || !strings.HasSuffix(b.Out, ".tar") { // a folder, made with the first backup
+		if err := os.MkdirAll(b.Out, 0o700); err != nil {
+			return fmt.Errorf("%s is to be the folder of backups: %w", b.Out, err)
+		}
+	}
 	if info, err := os.Stat(b.Out); err == nil && info.IsDir() {
 		folder, path = b.Out, filepath.Join(b.Out, "unlatch-"+frozen.At.UTC().Format("20060102T150405.000Z")+".tar")
-	} else if b.Keep > 0 {
-		return fmt.Errorf("--keep needs --out to be a folder, and %s is none", b.Out)
 	}
 	tables := progress(len(frozen.Rows), "dumping")
 	write := func(f *os.File) error {

@@ -82,7 +82,6 @@ func TestBackupIsRefusedWhereItWouldBeWorthless(t *testing.T) {
 		"somebody else's keys": {func(b *backupCmd) { b.Data = other }, "could not be served from"},
 		"an empty database":    {func(b *backupCmd) { b.DatabaseURL = testkit.Database(t) }, "holds no installation"},
 		"an empty folder":      {func(b *backupCmd) { b.DatabaseURL, b.Data = "", t.TempDir() }, "holds no installation"},
-		"keep without folder":  {func(b *backupCmd) { b.Keep = 3 }, "--keep needs"},
 	} {
 		path, err := h.backup(t, c.bend)
 		if err == nil || !strings.Contains(err.Error(), c.says) {
