@@ -26,6 +26,8 @@ func (a *API) deviceRoutes(h huma.API) {
 		"Move a device to another venue"), a.transferDevice)
 	register(a, h, forStaff("place-device", http.MethodPost, "/v1/operator/devices/{id}/position",
 		"Note where a device stands"), a.placeDevice)
+	register(a, h, forStaff("list-positions", http.MethodGet, "/v1/operator/devices/{id}/positions",
+		"Where a device said that it was, newest first"), a.listPositions)
 	op = forStaff("command-device", http.MethodPost, "/v1/operator/devices/{id}/commands", "Ring, probe or stop an outlet")
 	op.DefaultStatus = http.StatusAccepted
 	register(a, h, op, a.commandDevice)
@@ -44,6 +46,8 @@ type Device struct {
 	Firmware      string     `json:"firmware,omitempty"`
 	Lat           *float64   `json:"lat,omitempty" doc:"WGS-84"`
 	Lng           *float64   `json:"lng,omitempty"`
+	PlacedAt      *time.Time `json:"placed_at,omitempty" doc:"When it told its position, or staff did"`
+	Outside       bool       `json:"outside,omitempty" doc:"Of its venue's geofence"`
 	Display       bool       `json:"display,omitempty" doc:"It shows rotating codes"`
 	Battery       *int       `json:"battery,omitempty" doc:"Percent, as last told"`
 	Outlets       []Outlet   `json:"outlets"`
@@ -105,10 +109,11 @@ type Evidence struct {
 	Received time.Time `json:"received_at"`
 }
 
-func (a *API) deviceOf(row order.DeviceRow) Device {
+func (a *API) deviceOf(row order.DeviceRow, venues []order.Venue) Device {
 	d, now := row.Device, time.Now()
 	v := Device{ID: string(d.ID), Kind: kindOf(d.Kind), Venue: d.Venue, Epoch: int64(d.Epoch), Service: string(d.Service),
 		ServiceReason: d.ServiceReason, HeardAt: optionalTime(d.HeardAt), Firmware: d.Firmware, Lat: row.Lat, Lng: row.Lng,
+		PlacedAt: row.PlacedAt, Outside: outside(row, venues),
 		Battery: a.battery(d.ID), Display: d.Display}
 	if d.Halt != nil {
 		v.Stopped = d.Halt.Reason
@@ -153,7 +158,12 @@ func (a *API) listDevices(ctx context.Context, in *listDevicesInput) (*devicePag
 		return nil, err
 	}
 	rows, next := cut(rows, in.Limit, func(r order.DeviceRow) string { return string(r.Device.ID) })
-	return &devicePageOutput{DevicePage{Devices: each(rows, a.deviceOf), NextCursor: next}}, nil
+	venues, err := a.Store.Venues(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return &devicePageOutput{DevicePage{NextCursor: next,
+		Devices: each(rows, func(r order.DeviceRow) Device { return a.deviceOf(r, venues) })}}, nil
 }
 
 type devicePath struct {
@@ -186,7 +196,11 @@ func (a *API) getDevice(ctx context.Context, in *devicePath) (*deviceDetailOutpu
 	if err != nil {
 		return nil, err
 	}
-	return &deviceDetailOutput{DeviceDetail{Device: a.deviceOf(rows[0]), Commands: each(commands, commandOf),
+	venues, err := a.Store.Venues(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return &deviceDetailOutput{DeviceDetail{Device: a.deviceOf(rows[0], venues), Commands: each(commands, commandOf),
 		Evidence: each(evidence, evidenceOf), Codes: each(codes, a.codeOf)}}, nil
 }
 
@@ -266,7 +280,11 @@ func (a *API) deviceNow(ctx context.Context, id device.ID) (*deviceOutput, error
 	if len(rows) == 0 {
 		return nil, errDeviceUnknown
 	}
-	return &deviceOutput{a.deviceOf(rows[0])}, nil
+	venues, err := a.Store.Venues(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return &deviceOutput{a.deviceOf(rows[0], venues)}, nil
 }
 
 // CommandBody is a command's request.

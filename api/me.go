@@ -21,6 +21,7 @@ func (a *API) riderRoutes(h huma.API) {
 	a.passRoutes(h)
 	a.nearbyRoutes(h)
 	a.faultRoutes(h)
+	a.privacyRoutes(h)
 }
 
 // Me is a rider with what they use now.

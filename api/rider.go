@@ -16,6 +16,7 @@ func (a *API) riderRowRoutes(h huma.API) {
 	op := forStaff("block-rider", http.MethodPost, "/v1/operator/riders/{id}/block", "Block a rider, or lift the block")
 	op.Description += " Blocking also ends the rider's logins. Live orders go on."
 	register(a, h, op, a.blockRider)
+	a.operatorPrivacyRoutes(h)
 }
 
 // Rider is what staff see of a rider; no identity.
@@ -24,6 +25,8 @@ type Rider struct {
 	Blocked bool      `json:"blocked"`
 	Group   string    `json:"group,omitempty"`
 	Since   time.Time `json:"since"`
+	// Erased is absent while they are known.
+	Erased *time.Time `json:"erased_at,omitempty"`
 }
 
 // RiderPage is one page of riders.
@@ -47,7 +50,7 @@ func (a *API) listRiders(ctx context.Context, in *listRidersInput) (*riderPageOu
 	}
 	rows, next := cut(rows, in.Limit, func(r order.RiderRow) string { return r.ID })
 	return &riderPageOutput{RiderPage{NextCursor: next, Riders: each(rows, func(r order.RiderRow) Rider {
-		return Rider{ID: r.ID, Blocked: r.Blocked, Group: r.Group, Since: r.Since}
+		return Rider{ID: r.ID, Blocked: r.Blocked, Group: r.Group, Since: r.Since, Erased: r.Erased}
 	})}}, nil
 }
 

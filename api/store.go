@@ -61,6 +61,12 @@ type Riders interface {
 	Wallet(ctx context.Context, rider string) (order.Purse, error)
 	Riders(ctx context.Context, after string, limit int) ([]order.RiderRow, error)
 	BlockRider(ctx context.Context, rider string, blocked bool, a order.Audit) error
+	// RiderFile is what is kept of a rider besides orders, payments and passes; a is nil
+	// where they ask themselves.
+	RiderFile(ctx context.Context, rider string, a *order.Audit) (order.RiderFile, error)
+	// EraseRider returns order.ErrRiderErased when it was done before, and
+	// order.ErrEraseLive, ErrEraseMoney, ErrErasePayment or ErrDebt when it cannot be.
+	EraseRider(ctx context.Context, e order.Erase) error
 }
 
 // Orders are read here; order.Service moves them.
@@ -113,6 +119,9 @@ type Devices interface {
 	Devices(ctx context.Context, id device.ID, venue string, after device.ID, limit int) ([]order.DeviceRow, error)
 	// Position is in WGS-84 degrees; known is false when nobody said.
 	Position(ctx context.Context, id device.ID) (lat, lng float64, known bool, err error)
+	// Positions lists where a device said that it was, newest first, for as long as that
+	// is kept.
+	Positions(ctx context.Context, id device.ID, limit int) ([]order.Stood, error)
 	// PlaceDevice notes it beside another act; MoveDevice is an act of its own.
 	PlaceDevice(ctx context.Context, id device.ID, lat, lng float64) error
 	MoveDevice(ctx context.Context, id device.ID, lat, lng float64, a order.Audit) error

@@ -109,6 +109,7 @@ const (
 	ForCredit      Purpose = "credit"      // what cannot go back to its payer goes to their wallet
 	ForUncollected Purpose = "uncollected" // what Pay Score will not bring in any more becomes a debt
 	ForPass        Purpose = "pass"        // a rider buys a pass of their wallet
+	ForForfeit     Purpose = "forfeit"     // what an erased rider gave up, or was given and cannot withdraw
 	ForKept        Purpose = "kept"        // a payback that failed: the hold is released
 )
 

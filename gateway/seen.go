@@ -27,6 +27,8 @@ type LastSeen struct {
 	// Moved is told of each device whose display changed; nil: nobody asks. It must
 	// not block.
 	Moved func(device.ID)
+	// Track writes down where devices are; nil: nobody does.
+	Track *Tracks
 
 	mu   sync.Mutex
 	here map[device.ID]seenState
@@ -73,6 +75,7 @@ type seenState struct {
 	Battery *int                 `json:"battery,omitempty"` // percent
 	Lat     *float64             `json:"lat,omitempty"`     // WGS-84 degrees
 	Lng     *float64             `json:"lng,omitempty"`
+	Placed  time.Time            `json:"placed,omitzero"` // when it told the position
 	Online  *bool                `json:"online,omitempty"`
 	At      time.Time            `json:"at"`
 }
@@ -89,7 +92,10 @@ func (l *LastSeen) Telemetry(id device.ID, t wire.Telemetry) {
 		}
 		if p := t.Position; p != nil {
 			lat, lng := float64(p.Lat)/1e6, float64(p.Lng)/1e6
-			s.Lat, s.Lng = &lat, &lng
+			s.Lat, s.Lng, s.Placed = &lat, &lng, time.Now().UTC()
+			if l.Track != nil {
+				l.Track.Offer(order.DeviceAt{Device: id, Point: order.Point{Lat: lat, Lng: lng}})
+			}
 		}
 		s.Meters = metersOf(s.Meters, t)
 	})
@@ -178,4 +184,13 @@ func (l *LastSeen) Battery(id device.ID) (percent int, ok bool) {
 		return 0, false
 	}
 	return *s.Battery, true
+}
+
+// Position implements order.LastKnown.
+func (l *LastSeen) Position(id device.ID) (at order.Point, said time.Time, ok bool) {
+	s := l.read(id, time.Minute)
+	if s.Lat == nil || s.Lng == nil || s.Placed.IsZero() {
+		return order.Point{}, time.Time{}, false
+	}
+	return order.Point{Lat: *s.Lat, Lng: *s.Lng}, s.Placed, true
 }

@@ -425,6 +425,8 @@ func (m Money) Decide(s Snapshot, env Env) (Changes, Placed, error) {
 		err = t.giveBack(o, m.Amount, key)
 	case s.Rider == nil:
 		return fail(ErrNotFound)
+	case s.Rider.Erased:
+		return fail(ErrRiderErased)
 	default:
 		if err = t.transfer(billing.Transfer{Kind: billing.Single, Debit: billing.TopUps, Credit: billing.Wallet(m.Rider),
 			Amount: m.Amount, Purpose: billing.ForTopUp, Key: key}, nil); err == nil {

@@ -93,6 +93,7 @@ type Rider struct {
 	ID      string
 	Blocked bool
 	Group   string // whose tariffs and passes they get; "" = everybody's
+	Erased  bool   // nobody knows any more who they were
 }
 
 // Item is something that staff must look at. Subject names one cause: the same
@@ -132,6 +133,7 @@ const (
 	ItemBill          = "bill_difference"  // a day's bill and the ledger differ
 	ItemDisk          = "disk_low"         // new orders are refused for want of room
 	ItemBillMissing   = "bill_missing"     // a day's bill could not be had
+	ItemOutside       = "parked_outside"   // a device said so as its use ended; unsigned
 )
 
 // Update is a state change to route to riders and staff, and later to webhooks.

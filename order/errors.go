@@ -31,6 +31,7 @@ var (
 	ErrNoMoney         = errors.New("the balance does not cover the least that this may cost")
 	ErrDebt            = errors.New("an earlier ride is unpaid")
 	ErrRiderBlocked    = errors.New("the rider is blocked")
+	ErrRiderErased     = errors.New("the rider was erased; whoever they were logs in anew, as another rider")
 	ErrTooManyLive     = errors.New("the rider has a live order of this kind already")
 	ErrPayWith         = errors.New("this way to pay is not offered here")
 	ErrBalanceCap      = errors.New("the balance would pass the most that a wallet may hold")
@@ -45,6 +46,11 @@ var (
 	ErrPassMany        = errors.New("the rider holds as many passes as they may")
 	ErrReason          = errors.New("staff must give a reason")
 	ErrOverRefund      = errors.New("a refund must not pass what was captured")
+
+	// What stands against erasing a rider, besides ErrDebt.
+	ErrEraseLive    = errors.New("an order is not over; end it, or wait until staff have decided it")
+	ErrEraseMoney   = errors.New("there is money in the wallet; withdraw it first")
+	ErrErasePayment = errors.New("a payment or refund is under way; try again when it is done")
 
 	// What staff enter. ErrInvalid: a value cannot be stored, the wrapping text
 	// names it. ErrUnknown: a named thing does not exist.

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/unlatch/unlatch/billing"
 	"github.com/unlatch/unlatch/device"
@@ -14,6 +15,13 @@ import (
 type Hear struct {
 	Device device.ID
 	Word   device.Word
+	Stands *Stand // where it last said that it is, nil = not known
+}
+
+// Stand is where a device said that it is, and when that came in.
+type Stand struct {
+	Point
+	Said time.Time
 }
 
 // Heard is what follows once the changes are committed.
@@ -85,6 +93,9 @@ func (h Hear) Decide(s Snapshot, env Env) (Changes, Heard, error) {
 		t.keep(e)
 	}
 	if err := t.report(heard); err != nil {
+		return Changes{}, Heard{}, err
+	}
+	if err := t.parked(h); err != nil {
 		return Changes{}, Heard{}, err
 	}
 	if err := t.kind().settled(t); err != nil {

@@ -160,6 +160,8 @@ func (b BuyPass) Decide(s Snapshot, env Env) (Changes, Placed, error) {
 		switch {
 		case s.Rider == nil:
 			return nil, ErrNotFound
+		case s.Rider.Erased:
+			return nil, ErrRiderErased
 		case s.Rider.Blocked:
 			return nil, ErrRiderBlocked
 		case row == nil || !row.OnSale || row.Group != "" && row.Group != s.Rider.Group:
@@ -205,6 +207,8 @@ func (g GrantPass) Decide(s Snapshot, env Env) (Changes, HeldPass, error) {
 		return fail(ErrReason)
 	case s.Rider == nil:
 		return fail(ErrNotFound)
+	case s.Rider.Erased:
+		return fail(ErrRiderErased)
 	case s.Offer == nil:
 		return fail(ErrPassUnknown)
 	case len(s.Passes) >= mostPasses:

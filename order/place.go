@@ -135,6 +135,8 @@ func (p Place) admit(t *turn) error {
 	switch {
 	case s.Rider == nil:
 		return ErrNotFound
+	case s.Rider.Erased:
+		return ErrRiderErased
 	case s.Rider.Blocked:
 		return ErrRiderBlocked
 	case live >= t.env.Config.LivePerKind:

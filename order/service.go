@@ -50,10 +50,12 @@ type Dispatcher interface {
 	Dispatch([]device.Command)
 }
 
-// LastKnown is what telemetry last said; it decides nothing but a refusal that
-// the device would give anyway.
+// LastKnown is what telemetry last said, unsigned; it decides nothing but a refusal
+// that the device would give anyway, and what staff are shown.
 type LastKnown interface {
 	Battery(device.ID) (percent int, ok bool)
+	// Position is where a device last said that it is, and when that came in.
+	Position(device.ID) (at Point, said time.Time, ok bool)
 }
 
 // Displays knows what the screens of devices show.
@@ -286,6 +288,11 @@ func (s *Service) Place(ctx context.Context, p Place) (Placed, error) {
 
 // Hear runs the use case of that name. The caller acks Heard.Ack.
 func (s *Service) Hear(ctx context.Context, h Hear) (Heard, error) {
+	if e := h.Word.Evidence; e != nil && e.Kind == device.SaidEnded && s.LastKnown != nil {
+		if at, said, ok := s.LastKnown.Position(h.Device); ok {
+			h.Stands = &Stand{at, said}
+		}
+	}
 	heard, err := run(ctx, s, UseCase[Heard](h))
 	if err == nil {
 		s.Dispatcher.Dispatch(heard.Send)

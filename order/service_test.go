@@ -281,6 +281,10 @@ type gauge int
 
 func (g gauge) Battery(device.ID) (int, bool) { return int(g), g >= 0 }
 
+func (g gauge) Position(device.ID) (order.Point, time.Time, bool) {
+	return order.Point{}, time.Time{}, false
+}
+
 func TestALowBatteryIsShownAndRefused(t *testing.T) {
 	for percent, want := range map[gauge]device.Availability{-1: device.Available, 10: device.Available, 9: device.NonOperational, 0: device.NonOperational} {
 		s := ready(t, func(c *order.ServiceConfig) { c.LastKnown = percent })

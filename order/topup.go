@@ -33,6 +33,8 @@ func (u TopUp) Decide(s Snapshot, env Env) (Changes, Placed, error) {
 			return nil, ErrFull
 		case s.Rider == nil:
 			return nil, ErrNotFound
+		case s.Rider.Erased:
+			return nil, ErrRiderErased
 		case !c.WeChatPay:
 			return nil, ErrPayWith
 		case u.Amount <= 0:

@@ -77,6 +77,7 @@ type RiderRow struct {
 	Blocked bool
 	Group   string
 	Since   time.Time
+	Erased  *time.Time // nil: they are not
 }
 
 // ItemRow is an open item as staff see it.
@@ -97,6 +98,57 @@ type DeviceRow struct {
 	Device   device.Device
 	Outlets  []device.Outlet
 	Lat, Lng *float64
+	PlacedAt *time.Time // when it, or staff, said so; nil: before anybody noted when
+}
+
+// DeviceAt is where a device says that it is, WGS-84 degrees. Nothing has signed it.
+type DeviceAt struct {
+	Device device.ID
+	Point
+}
+
+// Stood is where a device was at a moment of the database's clock.
+type Stood struct {
+	Point
+	At time.Time
+}
+
+// RiderFile is what is kept of a rider besides orders, payments and passes. No
+// identity: only that there is one.
+type RiderFile struct {
+	RiderRow
+	Identified bool // a WeChat identity is kept, encrypted
+	Logins     []RiderLogin
+	Transfers  []RiderTransfer
+	Faults     []ItemRow
+	Tracks     []Track
+	Messages   int // that wait to be sent
+}
+
+// Erase makes whoever a rider was unknown, for good.
+type Erase struct {
+	Rider string
+	// Forfeit: what is left in the wallet falls to the operator; else it stands against it.
+	Forfeit bool
+	Audit   Audit
+}
+
+// RiderLogin is a rider's token; the token itself is never stored.
+type RiderLogin struct {
+	Expires time.Time
+	Revoked *time.Time
+}
+
+// RiderTransfer is a transfer that a rider's wallet or debt is a party of.
+type RiderTransfer struct {
+	billing.Transfer
+	At time.Time
+}
+
+// Track is where a device said that it was during a rider's order.
+type Track struct {
+	Order string
+	Stood
 }
 
 // Live is what an outlet's display showed lately: unsigned, for eyes only. Nothing

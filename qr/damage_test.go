@@ -176,6 +176,7 @@ func seenFromAfar(img *image.Gray) *image.Gray {
 // test. A phone looks many times a second, each time a little
 // differently, and so reads more than this.
 func TestDamagedLabelsAreStillRead(t *testing.T) {
+	unraced(t)
 	const dpi = 300
 	count := 500
 	if testing.Short() {

@@ -162,6 +162,7 @@ func zbar(t testing.TB, pictures ...string) []string {
 // TestEveryLabelOfAPrintedSheetIsRead prints sheets of every template, renders them
 // at 300 dpi with poppler and reads them with zbar.
 func TestEveryLabelOfAPrintedSheetIsRead(t *testing.T) {
+	unraced(t)
 	for _, s := range Sheets() {
 		t.Run(s.Name, func(t *testing.T) {
 			n := 2*s.PerPage() + 1

@@ -499,7 +499,16 @@ func peakOf(f func()) uint64 {
 }
 
 // TestMemoryDoesNotGrowWithTheBatch writes parts of 500 labels as the command does.
+// unraced leaves a test to the run without the race detector; see raced.
+func unraced(t *testing.T) {
+	t.Helper()
+	if raced {
+		t.Skip("it runs without the race detector: make test does both")
+	}
+}
+
 func TestMemoryDoesNotGrowWithTheBatch(t *testing.T) {
+	unraced(t)
 	const part = 500
 	print := func(n int) uint64 {
 		p := printer(t, PrinterConfig{Sheet: sheet(t, "50x70")})
@@ -527,7 +536,9 @@ func TestMemoryDoesNotGrowWithTheBatch(t *testing.T) {
 	few := print(2000)
 	all := print(many)
 	t.Logf("heap in use: %d KiB for 2000 labels, %d KiB for %d", few>>10, all>>10, many)
-	if float64(all) > 1.5*float64(few) {
+	// Five times the labels would be five times the heap, if they were kept; the peak between
+	// two collections swings by half.
+	if float64(all) > 2.5*float64(few) {
 		t.Errorf("%d labels take %d KiB of heap, 2000 take %d KiB", many, all>>10, few>>10)
 	}
 }

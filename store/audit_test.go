@@ -46,8 +46,9 @@ var corruptions = map[string]string{
 	"audit_s6_batch_is_whole":            aBatch + `SELECT FROM batch`,
 	"audit_s6_binding_has_row": aBatch + `INSERT INTO codes (number, device, outlet, created_at, venue, batch, label)
 		SELECT '12345678971552', o.device, o.n, now(), b.venue, b.id, 1 FROM batch b, (SELECT device, n FROM outlets ORDER BY device LIMIT 1) o`,
-	"audit_s6_act_has_row": `UPDATE orders SET ended_by = 'staff_ended' WHERE state = 'settled'`,
-	"quote_recomputed":     `UPDATE orders SET usage = jsonb_set(usage, '{billed_ms}', '600000') WHERE state = 'settled'`,
+	"audit_s6_erased_is_gone": `UPDATE riders SET erased_at = now()`,
+	"audit_s6_act_has_row":    `UPDATE orders SET ended_by = 'staff_ended' WHERE state = 'settled'`,
+	"quote_recomputed":        `UPDATE orders SET usage = jsonb_set(usage, '{billed_ms}', '600000') WHERE state = 'settled'`,
 }
 
 const aBatch = `WITH batch AS (INSERT INTO code_batches SELECT gen_random_uuid(), id, 1, '', 's', now() FROM venues ORDER BY id LIMIT 1

@@ -46,7 +46,7 @@ func (db *DB) Devices(ctx context.Context, id device.ID, venue string, after dev
 	f.when(id != "", "id = %s", id)
 	f.when(venue != "", "venue = %s", venue)
 	f.when(after != "", "id > %s", after)
-	rows, err := db.pool.Query(ctx, `SELECT `+deviceColumns+`, lat, lng FROM devices`+f.sql("id", limit), f.args...)
+	rows, err := db.pool.Query(ctx, `SELECT `+deviceColumns+`, lat, lng, placed_at FROM devices`+f.sql("id", limit), f.args...)
 	if err != nil {
 		return nil, fmt.Errorf("list devices: %w", err)
 	}
@@ -55,7 +55,7 @@ func (db *DB) Devices(ctx context.Context, id device.ID, venue string, after dev
 	ids := []string{}
 	for rows.Next() {
 		var r order.DeviceRow
-		d, err := scanDevice(withMore{rows, []any{&r.Lat, &r.Lng}})
+		d, err := scanDevice(withMore{rows, []any{&r.Lat, &r.Lng, &r.PlacedAt}})
 		if err != nil {
 			rows.Close()
 			return nil, fmt.Errorf("list devices: %w", err)
@@ -90,7 +90,7 @@ func (w withMore) Scan(into ...any) error { return w.row.Scan(append(into, w.mor
 
 // PlaceDevice notes where a device stands, WGS-84 degrees.
 func (db *DB) PlaceDevice(ctx context.Context, id device.ID, lat, lng float64) error {
-	tag, err := db.pool.Exec(ctx, `UPDATE devices SET lat = $2, lng = $3 WHERE id = $1`, id, lat, lng)
+	tag, err := db.pool.Exec(ctx, `UPDATE devices SET lat = $2, lng = $3, placed_at = now() WHERE id = $1`, id, lat, lng)
 	if err != nil {
 		return fmt.Errorf("place device %s: %w", id, err)
 	}
@@ -107,7 +107,7 @@ func (db *DB) MoveDevice(ctx context.Context, id device.ID, lat, lng float64, a 
 		return fmt.Errorf("place device %s: %w", id, err)
 	}
 	defer func() { _ = tx.Rollback(context.WithoutCancel(ctx)) }()
-	tag, err := tx.Exec(ctx, `UPDATE devices SET lat = $2, lng = $3 WHERE id = $1`, id, lat, lng)
+	tag, err := tx.Exec(ctx, `UPDATE devices SET lat = $2, lng = $3, placed_at = now() WHERE id = $1`, id, lat, lng)
 	if err != nil {
 		return fmt.Errorf("place device %s: %w", id, err)
 	}

@@ -161,9 +161,9 @@ func collectAccounts(s *order.Snapshot) func(pgx.Rows) error {
 }
 
 func queueLoadRider(b *pgx.Batch, q order.Query, s *order.Snapshot) {
-	b.Queue(`SELECT id::text, blocked, rider_group FROM riders WHERE id = $1::uuid`, uuidOrNil(q.Rider)).QueryRow(func(row pgx.Row) error {
+	b.Queue(`SELECT id::text, blocked, rider_group, erased_at IS NOT NULL FROM riders WHERE id = $1::uuid`, uuidOrNil(q.Rider)).QueryRow(func(row pgx.Row) error {
 		var r order.Rider
-		return optional(row.Scan(&r.ID, &r.Blocked, &r.Group), func() { s.Rider = &r })
+		return optional(row.Scan(&r.ID, &r.Blocked, &r.Group, &r.Erased), func() { s.Rider = &r })
 	})
 	b.Queue(`SELECT id, posted, held, version FROM accounts WHERE id = ANY(ARRAY['wallet:' || $1, 'receivable:' || $1])`,
 		q.Rider).Query(collectAccounts(s))

@@ -139,12 +139,17 @@ func (db *DB) GroupRider(ctx context.Context, rider, group string, a order.Audit
 	}
 	defer func() { _ = tx.Rollback(context.WithoutCancel(ctx)) }()
 	var before string
-	err = tx.QueryRow(ctx, `SELECT rider_group FROM riders WHERE id = $1::uuid FOR UPDATE`, uuidOrNil(rider)).Scan(&before)
+	var erased bool
+	err = tx.QueryRow(ctx, `SELECT rider_group, erased_at IS NOT NULL FROM riders WHERE id = $1::uuid FOR UPDATE`,
+		uuidOrNil(rider)).Scan(&before, &erased)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return fmt.Errorf("rider: %w", order.ErrNotFound)
 	}
 	if err != nil {
 		return fmt.Errorf("group rider: %w", err)
+	}
+	if erased {
+		return fmt.Errorf("group rider: %w", order.ErrRiderErased)
 	}
 	a.Before = fmt.Appendf(nil, `{"group": %q}`, before)
 	b := &pgx.Batch{}

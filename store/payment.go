@@ -134,14 +134,16 @@ func (db *DB) PaymentsLeft(ctx context.Context) (int, error) {
 // Payer implements order.Purses.
 func (db *DB) Payer(ctx context.Context, rider string) (billing.Payer, error) {
 	var box []byte
-	err := db.pool.QueryRow(ctx, `SELECT openid_box FROM riders WHERE id = $1::uuid`, uuidOrNil(rider)).Scan(&box)
+	var key string
+	err := db.pool.QueryRow(ctx, `SELECT openid_box, openid_key FROM riders WHERE id = $1::uuid AND erased_at IS NULL`,
+		uuidOrNil(rider)).Scan(&box, &key)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return "", fmt.Errorf("rider %s: %w", rider, order.ErrNotFound)
 	}
 	if err != nil {
 		return "", fmt.Errorf("read rider: %w", err)
 	}
-	openid, err := db.identity.open(box)
+	openid, err := db.identity.open(key, box)
 	if err != nil {
 		return "", fmt.Errorf("rider %s: their identity cannot be read; is this the installation's own secret? %w", rider, err)
 	}

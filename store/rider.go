@@ -2,72 +2,26 @@ package store
 
 import (
 	"context"
-	"crypto/hmac"
-	"crypto/rand"
-	"crypto/sha256"
 	"errors"
 	"fmt"
 	"time"
 
-	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 
 	"github.com/unlatch/unlatch/billing"
 	"github.com/unlatch/unlatch/order"
 )
 
-// mac finds a rider by identity without storing it in the clear.
-func (b identityBox) mac(openid string) []byte {
-	h := hmac.New(sha256.New, b.key)
-	h.Write([]byte("openid"))
-	h.Write([]byte(openid))
-	return h.Sum(nil)
-}
-
-func (b identityBox) seal(openid string) []byte {
-	nonce := make([]byte, b.aead.NonceSize())
-	rand.Read(nonce)
-	return b.aead.Seal(nonce, nonce, []byte(openid), []byte("openid"))
-}
-
-// open is what seal closed.
-func (b identityBox) open(box []byte) (string, error) {
-	n := b.aead.NonceSize()
-	if len(box) < n {
-		return "", errors.New("it is cut short")
-	}
-	openid, err := b.aead.Open(nil, box[:n], box[n:], []byte("openid"))
-	return string(openid), err
-}
-
-// RiderByIdentity returns the id of the rider with this WeChat openid, making
-// one at the first login.
-func (db *DB) RiderByIdentity(ctx context.Context, openid string) (string, error) {
-	id, err := uuid.NewV7()
-	if err != nil {
-		return "", err
-	}
-	var rider string
-	err = db.pool.QueryRow(ctx, `WITH added AS (
-			INSERT INTO riders (id, openid_mac, openid_box, created_at) VALUES ($1, $2, $3, now())
-			ON CONFLICT (openid_mac) DO NOTHING RETURNING id)
-		SELECT id::text FROM added UNION ALL SELECT id::text FROM riders WHERE openid_mac = $2 LIMIT 1`,
-		id.String(), db.identity.mac(openid), db.identity.seal(openid)).Scan(&rider)
-	if errors.Is(err, pgx.ErrNoRows) { // somebody else's insert was in flight
-		err = db.pool.QueryRow(ctx, `SELECT id::text FROM riders WHERE openid_mac = $1`, db.identity.mac(openid)).Scan(&rider)
-	}
-	if err != nil {
-		return "", fmt.Errorf("find rider: %w", err)
-	}
-	return rider, nil
-}
-
-// AddToken stores the hash of a rider's token.
+// AddToken stores the hash of a rider's token. order.ErrRiderErased: they were erased
+// while they logged in.
 func (db *DB) AddToken(ctx context.Context, rider string, hash [32]byte, life time.Duration) error {
-	_, err := db.pool.Exec(ctx, `INSERT INTO rider_tokens (hash, rider, expires_at) VALUES ($1, $2, now() + $3)`,
-		hash[:], rider, life)
+	tag, err := db.pool.Exec(ctx, `INSERT INTO rider_tokens (hash, rider, expires_at)
+		SELECT $1, id, now() + $3 FROM riders WHERE id = $2 AND erased_at IS NULL FOR KEY SHARE`, hash[:], rider, life)
 	if err != nil {
 		return fmt.Errorf("store token: %w", err)
+	}
+	if tag.RowsAffected() == 0 {
+		return fmt.Errorf("store token: %w", order.ErrRiderErased)
 	}
 	return nil
 }
@@ -76,8 +30,8 @@ func (db *DB) AddToken(ctx context.Context, rider string, hash [32]byte, life ti
 // expired or revoked.
 func (db *DB) RiderByToken(ctx context.Context, hash [32]byte) (string, error) {
 	var rider string
-	err := db.pool.QueryRow(ctx, `SELECT rider::text FROM rider_tokens WHERE hash = $1 AND revoked_at IS NULL
-		AND expires_at > now()`, hash[:]).Scan(&rider)
+	err := db.pool.QueryRow(ctx, `SELECT t.rider::text FROM rider_tokens t JOIN riders r ON r.id = t.rider
+		WHERE t.hash = $1 AND t.revoked_at IS NULL AND t.expires_at > now() AND r.erased_at IS NULL`, hash[:]).Scan(&rider)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return "", fmt.Errorf("token: %w", order.ErrNotFound)
 	}
@@ -147,7 +101,7 @@ func (db *DB) Wallet(ctx context.Context, rider string) (order.Purse, error) {
 func (db *DB) Riders(ctx context.Context, after string, limit int) ([]order.RiderRow, error) {
 	var f filter
 	f.when(after != "", "id < %s::uuid", uuidOrNil(after))
-	rows, err := db.pool.Query(ctx, `SELECT id::text, blocked, rider_group, created_at FROM riders`+f.sql("id DESC", limit), f.args...)
+	rows, err := db.pool.Query(ctx, `SELECT id::text, blocked, rider_group, created_at, erased_at FROM riders`+f.sql("id DESC", limit), f.args...)
 	if err != nil {
 		return nil, fmt.Errorf("list riders: %w", err)
 	}

@@ -2,8 +2,6 @@ package store
 
 import (
 	"context"
-	"crypto/aes"
-	"crypto/cipher"
 	"embed"
 	"errors"
 	"fmt"
@@ -24,14 +22,18 @@ var migrations embed.FS
 type Config struct {
 	URL      string
 	MaxConns int32 // 0 = 16
-	// IdentityKey encrypts riders' identities at rest: 32 bytes.
+	// IdentityKey encrypts riders' identities at rest, 32 bytes: the one that follows
+	// from the installation's secret. nil where IdentityKeys names all there are.
 	IdentityKey []byte
+	// IdentityKeys are those that identities may be encrypted with. Which one new ones
+	// are encrypted with says the database; see MoveIdentities.
+	IdentityKeys []IdentityKey
 }
 
 // DB is a pool of connections that work as role unlatch_app.
 type DB struct {
 	pool     *pgxpool.Pool
-	identity identityBox
+	identity identities
 }
 
 // Open connects and checks that the schema is there. It migrates nothing.
@@ -56,7 +58,7 @@ func Open(ctx context.Context, c Config) (*DB, error) {
 		_, err := conn.Exec(ctx, "SET ROLE unlatch_app")
 		return err
 	}
-	box, err := newIdentityBox(c.IdentityKey)
+	box, err := newIdentities(c)
 	if err != nil {
 		return nil, err
 	}
@@ -121,22 +123,4 @@ func provider(url string) (p *goose.Provider, done func(), err error) {
 		return nil, nil, fmt.Errorf("read migrations: %w", err)
 	}
 	return p, func() { _ = db.Close() }, nil
-}
-
-// identityBox encrypts and finds riders' identities.
-type identityBox struct {
-	key  []byte
-	aead cipher.AEAD
-}
-
-func newIdentityBox(key []byte) (identityBox, error) {
-	if len(key) != 32 {
-		return identityBox{}, errors.New("store.Open: IdentityKey must be 32 bytes")
-	}
-	block, err := aes.NewCipher(key)
-	if err != nil {
-		return identityBox{}, err
-	}
-	aead, err := cipher.NewGCM(block)
-	return identityBox{key, aead}, err
 }

@@ -27,6 +27,10 @@ type keys struct {
 	// Previous is the signing key before, while there are devices that know no other;
 	// nil: there is none. See keysRotateCmd.
 	Previous []byte `json:"previous_signing_key,omitempty"`
+	// Identity encrypts riders' identities in place of the key that follows from Secret;
+	// PreviousIdentity is the one before, while riders are encrypted with it.
+	Identity         []byte `json:"identity_key,omitempty"`
+	PreviousIdentity []byte `json:"previous_identity_key,omitempty"`
 }
 
 // keyFile is the file's name in the data folder.
@@ -61,7 +65,7 @@ func loadKeys(signing, secret, dir string) (k keys, made bool, err error) {
 		return k, false, fmt.Errorf("%s can be read by others; run: chmod 600 %s", path, path)
 	}
 	if err := json.Unmarshal(b, &k); err != nil || len(k.Signing) != 32 || len(k.Secret) != 32 ||
-		len(k.Previous) != 0 && len(k.Previous) != 32 {
+		len(k.Previous) != 0 && len(k.Previous) != 32 || !k.identitiesFit() {
 		return k, false, fmt.Errorf("%s is not a key file; restore it from your backup", path)
 	}
 	return k, false, nil

@@ -19,6 +19,10 @@ type keysCmd struct {
 	Rotate keysRotateCmd `cmd:"" help:"Draw a new signing key; devices learn it as they are heard."`
 	Status keysStatusCmd `cmd:"" help:"Say which devices still know only the key before."`
 	Forget keysForgetCmd `cmd:"" help:"Drop the key before, once every device has learnt the new one."`
+
+	RotateIdentity rotateIdentityCmd `cmd:"" help:"Draw a new key for riders' identities."`
+	MoveIdentities moveIdentitiesCmd `cmd:"" help:"Encrypt riders' identities with the new key, beside a running installation."`
+	ForgetIdentity forgetIdentityCmd `cmd:"" help:"Drop the identity key before, once no rider is encrypted with it."`
 }
 
 // Help teaches the order of steps.
@@ -31,7 +35,14 @@ func (keysCmd) Help() string {
   unlatch keys forget --data DIR     drops the key before; restart serve once more
 
 Each device is shown the new key by a command that the old one signs, proves that it has it, and drops the old one. What is
-silent all the time keeps the old key: provision it anew, or retire it, before the last step.`
+silent all the time keeps the old key: provision it anew, or retire it, before the last step.
+
+Riders' identities are encrypted with a key of their own:
+
+  unlatch keys rotate-identity --data DIR    draws a new key into DIR/unlatch.key and keeps the one before
+  (put a copy of the file on every replica, restart serve, and back the file up)
+  unlatch keys move-identities --data DIR    encrypts every rider anew; run it again if it was stopped
+  unlatch keys forget-identity --data DIR    drops the key before; restart serve once more`
 }
 
 type keysRotateCmd struct {

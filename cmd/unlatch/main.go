@@ -30,7 +30,7 @@ type cli struct {
 	Serve     serveCmd           `cmd:"" help:"Run an installation."`
 	Devices   devicesCmd         `cmd:"" help:"Make devices known and write their provisioning files."`
 	Codes     codesCmd           `cmd:"" help:"Mint codes and draw their symbols."`
-	Keys      keysCmd            `cmd:"" help:"Rotate the key that signs commands."`
+	Keys      keysCmd            `cmd:"" help:"Rotate the keys that sign commands and encrypt riders' identities."`
 	Sim       simCmd             `cmd:"" help:"Run simulated locks and pumps from provisioning files against any broker."`
 	Migrate   migrateCmd         `cmd:"" help:"Bring the database's schema to this version."`
 	Backup    backupCmd          `cmd:"" help:"Write the database and the keys into one file, beside a running installation."`

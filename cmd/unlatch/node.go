@@ -54,9 +54,10 @@ type nodeConfig struct {
 	Orders       order.Config
 	Codes        qr.Rotation // validity and length of the codes on screens
 	Limits       api.Limits
-	Room         *room         // on the disk that this replica writes to; nil: it is not watched
-	FeedEmail    string        // contact in the public feed of bikes; "" = no feed
-	AuditEvery   time.Duration // 0 = never by itself
+	Room         *room           // on the disk that this replica writes to; nil: it is not watched
+	FeedEmail    string          // contact in the public feed of bikes; "" = no feed
+	AuditEvery   time.Duration   // 0 = never by itself
+	Keep         store.Retention // zero: the defaults
 	Log          *slog.Logger
 }
 
@@ -91,6 +92,9 @@ func startNode(ctx context.Context, c nodeConfig) (n *node, err error) {
 	if c.Log == nil {
 		c.Log = slog.Default()
 	}
+	if c.Keep == (store.Retention{}) {
+		c.Keep = store.DefaultRetention
+	}
 	ctx, cancel := context.WithCancel(ctx)
 	group, ctx := errgroup.WithContext(ctx)
 	n = &node{c: c, group: group, stop: cancel, release: func() {}, timings: newTimings()}
@@ -102,13 +106,16 @@ func startNode(ctx context.Context, c nodeConfig) (n *node, err error) {
 			n.close()
 		}
 	}()
-	if n.db, err = store.Open(ctx, store.Config{URL: c.DatabaseURL, MaxConns: 24, IdentityKey: c.Keys.derive("identity")}); err != nil {
+	if n.db, err = store.Open(ctx, store.Config{URL: c.DatabaseURL, MaxConns: 24, IdentityKeys: c.Keys.identities()}); err != nil {
 		return n, err
 	}
 	if err := n.checkKeys(ctx); err != nil {
 		return n, err
 	}
 	if err := n.checkDomain(ctx); err != nil {
+		return n, err
+	}
+	if err := n.db.CheckIdentityKey(ctx); err != nil {
 		return n, err
 	}
 	if err := n.takeIn(ctx); err != nil {
@@ -330,7 +337,9 @@ func (n *node) startOrders(ctx context.Context, conn *bus.Conn) error {
 	c := n.c
 	signer, public := c.Keys.signer()
 	sealer := gateway.Sealer{Signer: signer, Name: c.Keys.keyID(), Others: c.Keys.others()}
-	seen := &gateway.LastSeen{Store: conn, Moved: func(id device.ID) {
+	tracks := &gateway.Tracks{Store: n.db, History: c.Keep.Positions > 0, Log: c.Log}
+	n.group.Go(func() error { return tracks.Run(ctx) })
+	seen := &gateway.LastSeen{Store: conn, Track: tracks, Moved: func(id device.ID) {
 		_ = conn.Publish("unlatch.live."+string(id), nil) // who waits looks again within seconds
 	}}
 	n.seen = seen
@@ -579,6 +588,7 @@ func (n *node) startHTTP(ctx context.Context, conn *bus.Conn) error {
 	}
 	n.group.Go(func() error { return n.api.Run(ctx) })
 	n.beside(n.auditing)
+	n.beside(n.sweeping)
 	n.serve(ctx, l, n.api.Handler())
 	if c.Metrics == "" {
 		return nil

@@ -50,6 +50,8 @@ type serveCmd struct {
 
 	DiskReserve int64 `name:"disk-reserve" env:"UNLATCH_DISK_RESERVE" placeholder:"MIB" help:"Free MiB on the data folder's disk below which riders start nothing new, while what runs goes on and ends; -1 never refuses. Unless given 512, or 5 % of a disk below 10 GiB."`
 
+	Keep retention `embed:""`
+
 	WeChat weChatFlags `embed:""`
 
 	SigningKey string `env:"UNLATCH_SIGNING_KEY" help:"The signing key in base64, in place of the key file."`
@@ -121,6 +123,9 @@ func (s serveCmd) prepare(ctx context.Context, log *slog.Logger) (nodeConfig, op
 		return fail(errors.New("--tls-cert and --tls-key go together"))
 	}
 	var err error
+	if c.Keep, err = s.Keep.times(); err != nil {
+		return fail(err)
+	}
 	if c.Room, err = newRoom(s.Data, s.DiskReserve, log); err != nil {
 		return fail(err)
 	}
