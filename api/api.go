@@ -132,6 +132,7 @@ type API struct {
 	sources *buckets // by source address
 
 	inFlight   atomic.Int64
+	replays    chan struct{} // holds one while a tariff is replayed
 	slow       slowFeeds
 	feedReads  sharedReads
 	refusalsMu sync.Mutex
@@ -164,6 +165,7 @@ func New(c Config) (*API, error) {
 	speakProblems()
 	a := &API{
 		Config:   c,
+		replays:  make(chan struct{}, 1),
 		document: newDocument(c.DisplayName),
 		waits:    newWaits(c.Limits.WaitsPerRider),
 		fleet:    &fleet{store: c.Store},
@@ -246,7 +248,9 @@ func (a *API) countRefusal(code string) {
 
 // register adds an operation whose errors go through the table of problems.
 func register[I, O any](a *API, h huma.API, op huma.Operation, handle func(context.Context, *I) (*O, error)) {
-	op.MaxBodyBytes = maxBody + 1 // huma refuses a body that reaches its limit
+	if op.MaxBodyBytes == 0 {
+		op.MaxBodyBytes = maxBody + 1 // huma refuses a body that reaches its limit
+	}
 	huma.Register(h, op, func(ctx context.Context, in *I) (*O, error) {
 		out, err := handle(ctx, in)
 		if err != nil {

@@ -177,18 +177,21 @@ func (a *API) feedURL(venue, name string) string {
 	return a.Scheme + "://" + a.Domain + "/gbfs/" + feedVersion + "/" + venue + name + ".json"
 }
 
-// feedVenue finds a venue that has locks; errRoute else.
+// feedVenue finds a venue that sells rides; errRoute else.
 func (a *API) feedVenue(ctx context.Context, id string) (order.Venue, error) {
-	all, err := a.feedVenues(ctx)
+	all, err := a.Store.Venues(ctx)
+	if err != nil {
+		return order.Venue{}, err
+	}
 	for _, v := range all {
 		if v.ID == id {
+			if _, err = a.Orders.Catalog.TariffFor(ctx, id, device.Lock, ""); errors.Is(err, order.ErrNoTariff) {
+				err = errRoute
+			}
 			return v, err
 		}
 	}
-	if err == nil {
-		err = errRoute
-	}
-	return order.Venue{}, err
+	return order.Venue{}, errRoute
 }
 
 // feedVenues are those with a tariff for locks: a venue without sells no rides.
@@ -363,7 +366,7 @@ func (a *API) vehicles(ctx context.Context, v order.Venue) ([]vehicle, error) {
 	if err != nil {
 		return nil, err
 	}
-	rows, err := a.feedReads.read(ctx, v.ID, func(ctx context.Context) ([]order.DeviceRow, error) { return a.locksOf(ctx, v.ID) })
+	rows, err := a.feedReads.read(ctx, v.ID, func(ctx context.Context) ([]feedRow, error) { return a.locksOf(ctx, v.ID) })
 	if err != nil {
 		return nil, err
 	}
@@ -382,7 +385,9 @@ func (a *API) vehicles(ctx context.Context, v order.Venue) ([]vehicle, error) {
 		}
 		x := vehicle{ID: a.vehicleID(d, o), Type: feedType, Disabled: !v.Serves(now) || d.Availability(o, false, now) != device.Available,
 			Reported: d.HeardAt.UTC().Truncate(time.Second), Plan: t.ID}
-		placed := row.Lat != nil && row.Lng != nil
+		// A place noted before the newest use is not where the bike is, and would tell which
+		// bike it was.
+		placed := row.Lat != nil && row.Lng != nil && (row.used.IsZero() || row.PlacedAt != nil && row.PlacedAt.After(row.used))
 		if placed {
 			lat, lng := degrees(*row.Lat), degrees(*row.Lng)
 			x.Lat, x.Lng = &lat, &lng
@@ -399,18 +404,33 @@ func (a *API) vehicles(ctx context.Context, v order.Venue) ([]vehicle, error) {
 	return found, nil
 }
 
-func (a *API) locksOf(ctx context.Context, venue string) ([]order.DeviceRow, error) {
-	var all []order.DeviceRow
+// feedRow is a device with when its newest use began; zero = there was none.
+type feedRow struct {
+	order.DeviceRow
+	used time.Time
+}
+
+func (a *API) locksOf(ctx context.Context, venue string) ([]feedRow, error) {
+	var all []feedRow
 	for after := device.ID(""); len(all) < feedMost; {
 		rows, err := a.Store.Devices(ctx, "", venue, after, fleetPage)
 		if err != nil {
 			return nil, err
 		}
-		all = append(all, rows...)
+		for _, r := range rows {
+			all = append(all, feedRow{DeviceRow: r})
+		}
 		if len(rows) < fleetPage {
 			break
 		}
 		after = rows[len(rows)-1].Device.ID
+	}
+	uses, err := a.Store.LastUses(ctx, venue) // after the devices: a use that began meanwhile hides a place, and shows none
+	if err != nil {
+		return nil, err
+	}
+	for i := range all {
+		all[i].used = uses[all[i].Device.ID]
 	}
 	return all, nil
 }
@@ -469,14 +489,14 @@ type sharedRead struct {
 
 type sharedResult struct {
 	done chan struct{}
-	rows []order.DeviceRow
+	rows []feedRow
 	err  error
 }
 
 // readPatience bounds a shared read, which may outlive the request that runs it.
 const readPatience = 10 * time.Second
 
-func (s *sharedReads) read(ctx context.Context, key string, read func(context.Context) ([]order.DeviceRow, error)) ([]order.DeviceRow, error) {
+func (s *sharedReads) read(ctx context.Context, key string, read func(context.Context) ([]feedRow, error)) ([]feedRow, error) {
 	s.mu.Lock()
 	if s.keys == nil {
 		s.keys = map[string]*sharedRead{}

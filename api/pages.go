@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/unlatch/unlatch/device"
 	"github.com/unlatch/unlatch/order"
 	"github.com/unlatch/unlatch/qr"
 	"github.com/unlatch/unlatch/rider"
@@ -157,9 +158,10 @@ func (a *API) codeView(ctx context.Context, path string) (rider.View, error) {
 	}
 	d := rows[0].Device
 	v.Kind, v.Device = string(d.Kind), string(d.ID)
+	serves, now := false, time.Now()
 	for _, venue := range venues {
 		if venue.ID == d.Venue {
-			v.Venue, v.Phone = venue.Name, venue.Phone
+			v.Venue, v.Phone, serves = venue.Name, venue.Phone, venue.Serves(now)
 		}
 	}
 	if len(rows[0].Outlets) > 1 {
@@ -174,7 +176,11 @@ func (a *API) codeView(ctx context.Context, path string) (rider.View, error) {
 	}
 	for _, o := range rows[0].Outlets {
 		if o.N == found.Outlet {
-			v.Availability = string(d.Availability(o, false, time.Now()))
+			availability := d.Availability(o, false, now)
+			if availability == device.Available && !serves { // as the scan says
+				availability = device.NonOperational
+			}
+			v.Availability = string(availability)
 		}
 	}
 	return v, nil

@@ -101,9 +101,8 @@ func (a *API) operatorPassRoutes(h huma.API) {
 	add.Description += " Passes that riders hold keep their version. To withdraw one, add a version with on_sale false."
 	register(a, h, add, a.addPass)
 	register(a, h, forStaff("list-rider-passes", http.MethodGet, "/v1/operator/riders/{id}/passes", "Every pass that a rider held"), a.listRiderPasses)
-	grant := forStaff("grant-pass", http.MethodPost, "/v1/operator/riders/{id}/passes", "Give a rider a pass for nothing")
-	grant.DefaultStatus = http.StatusCreated
-	register(a, h, grant, a.grantPass)
+	register(a, h, answersOf(forStaff("grant-pass", http.MethodPost, "/v1/operator/riders/{id}/passes", "Give a rider a pass for nothing"),
+		http.StatusCreated, "application/json", schemaOf[HeldPass](a)), a.grantPass)
 	register(a, h, forStaff("revoke-pass", http.MethodPost, "/v1/operator/riders/{id}/passes/{held}/revoke", "End a rider's pass"), a.revokePass)
 	group := forStaff("group-rider", http.MethodPost, "/v1/operator/riders/{id}/group", "Put a rider into a group, or into none")
 	group.Description += " Tariffs and passes may be for a group. Orders keep the tariff of their ticket."
@@ -161,10 +160,7 @@ func (a *API) buyPass(ctx context.Context, in *buyPassInput) (*rawAnswer, error)
 	}
 	placed, err := a.Orders.BuyPass(ctx, order.BuyPass{Rider: rider, Pass: in.Body.Pass, Price: billing.Fen(in.Body.Price), Key: key,
 		Route: "POST /v1/me/passes", Hash: sha256.Sum256(in.RawBody),
-		Answer: func(h order.HeldPass) (int, []byte, error) {
-			body, err := json.Marshal(heldPassOf(h))
-			return http.StatusCreated, body, err
-		}})
+		Answer: heldPassAnswer})
 	if err != nil {
 		return nil, err
 	}
@@ -243,19 +239,33 @@ type GrantPassBody struct {
 }
 
 type grantPassInput struct {
-	ID   string `path:"id" pattern:"^[A-Za-z0-9_-]{1,64}$"`
-	Body GrantPassBody
+	Keyed
+	ID      string `path:"id" pattern:"^[A-Za-z0-9_-]{1,64}$"`
+	RawBody []byte
+	Body    GrantPassBody
 }
 
 type heldPassOutput struct{ Body HeldPass }
 
-func (a *API) grantPass(ctx context.Context, in *grantPassInput) (*heldPassOutput, error) {
-	h, err := a.Orders.GrantPass(ctx, order.GrantPass{Rider: in.ID, Pass: in.Body.Pass,
-		Staff: audit(ctx, "pass.grant", "rider "+in.ID, in.Body.Reason, nil)})
+func (a *API) grantPass(ctx context.Context, in *grantPassInput) (*rawAnswer, error) {
+	key, err := in.keyFor("staff:" + staffOf(ctx).ID)
+	if err != nil {
+		return nil, err
+	}
+	placed, err := a.Orders.GrantPass(ctx, order.GrantPass{Rider: in.ID, Pass: in.Body.Pass, Key: key,
+		Route: "POST /v1/operator/riders/" + in.ID + "/passes", Hash: sha256.Sum256(in.RawBody),
+		Staff:  audit(ctx, "pass.grant", "rider "+in.ID, in.Body.Reason, nil),
+		Answer: heldPassAnswer})
 	if err != nil {
 		return nil, instead(err, errRiderUnknown)
 	}
-	return &heldPassOutput{heldPassOf(h)}, nil
+	return &rawAnswer{Status: placed.Status, ContentType: "application/json", Body: placed.Answer}, nil
+}
+
+// heldPassAnswer is what a pass's key replays.
+func heldPassAnswer(h order.HeldPass) (int, []byte, error) {
+	body, err := json.Marshal(heldPassOf(h))
+	return http.StatusCreated, body, err
 }
 
 type revokePassInput struct {

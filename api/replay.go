@@ -82,6 +82,12 @@ func (a *API) replayTariff(ctx context.Context, in *replayInput) (*replayOutput,
 	if !b.From.Before(b.To) {
 		return nil, fmt.Errorf("from must be before to: %w", order.ErrInvalid)
 	}
+	select { // one at a time: it is large, and nobody waits for it in the street
+	case a.replays <- struct{}{}:
+		defer func() { <-a.replays }()
+	default:
+		return nil, order.ErrBusy
+	}
 	past, err := a.Store.Past(ctx, order.PastQuery{Venue: b.Venue, Kind: device.Kind(b.Kind), Tariff: b.Tariff, From: b.From, To: b.To,
 		Most: replayMost})
 	if err != nil {

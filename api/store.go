@@ -122,6 +122,9 @@ type Devices interface {
 	// Positions lists where a device said that it was, newest first, for as long as that
 	// is kept.
 	Positions(ctx context.Context, id device.ID, limit int) ([]order.Stood, error)
+	// LastUses is when the newest use of each of a venue's devices began, by the database's
+	// clock; devices without one are absent.
+	LastUses(ctx context.Context, venue string) (map[device.ID]time.Time, error)
 	// PlaceDevice notes it beside another act; MoveDevice is an act of its own.
 	PlaceDevice(ctx context.Context, id device.ID, lat, lng float64) error
 	MoveDevice(ctx context.Context, id device.ID, lat, lng float64, a order.Audit) error

@@ -12,7 +12,9 @@ import (
 func (a *API) venueRoutes(h huma.API) {
 	register(a, h, forStaff("list-venues", http.MethodGet, "/v1/operator/venues", "All venues"), a.listVenues)
 	register(a, h, forStaff("get-venue", http.MethodGet, "/v1/operator/venues/{id}", "One venue"), a.getVenue)
-	register(a, h, forStaff("put-venue", http.MethodPut, "/v1/operator/venues/{id}", "Make a venue, or replace its facts"), a.putVenue)
+	put := forStaff("put-venue", http.MethodPut, "/v1/operator/venues/{id}", "Make a venue, or replace its facts")
+	put.MaxBodyBytes = 256 << 10 // a geofence may have two thousand points
+	register(a, h, put, a.putVenue)
 }
 
 // VenueFacts is what is known of a venue. Positions are WGS-84.
@@ -33,7 +35,7 @@ type VenueFacts struct {
 // latitude], WGS-84 degrees. A ring's last point is its first.
 type Area struct {
 	Type        string           `json:"type" enum:"MultiPolygon"`
-	Coordinates [][][][2]float64 `json:"coordinates" nullable:"false"`
+	Coordinates [][][][2]float64 `json:"coordinates" nullable:"false" minItems:"1"`
 }
 
 func areaOf(f order.Fence) *Area {

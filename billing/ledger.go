@@ -203,6 +203,13 @@ func (b *Book) Move(t Transfer, hold *Transfer) error {
 	return nil
 }
 
+// Touch marks an account as changed though nothing moves, so that of two decisions
+// about its owner one sees the other.
+func (b *Book) Touch(id AccountID) {
+	b.accounts[id] = b.Account(id)
+	b.changed[id] = true
+}
+
 // Changes returns what was moved: the transfers in order, and each touched
 // balance in its new state with the version that was loaded, sorted by id.
 func (b *Book) Changes() ([]Transfer, []Account) {

@@ -71,23 +71,46 @@ func (u *PassUse) least(t *TimeRule) Fen {
 	return min(l, t.RideCap)
 }
 
-// covers says how much of the time that a ride is billed for, over ms beyond the
-// tariff's free time, a pass pays: per ride, and of its budget. It takes no more of
-// the budget than lowers the price: blocks that were begun are billed whole.
-func (u *PassUse) covers(over, block int64) (ride, budget int64) {
-	if u == nil || over <= 0 {
+// paid is what a pass pays of a use: ride ms of the time that the use is billed for,
+// and of what is left of that, budget ms. It draws no more than lowers the price, caps
+// included: blocks that were begun are billed whole, and what a cap takes off anyway
+// is worth nothing.
+func (t *TimeRule) paid(u Usage) (ride, budget int64) {
+	over := t.over(u)
+	if u.Pass == nil || over == 0 {
 		return 0, 0
 	}
-	ride = min(over, u.RideFreeMS)
-	over -= ride
-	if over == 0 || u.BudgetMS <= 0 {
+	ride = min(over, u.Pass.RideFreeMS)
+	rest := over - ride
+	most := min(rest, max(u.Pass.BudgetMS, 0))
+	fewest, all := blocksOf(rest-most, t.BlockMS), blocksOf(rest, t.BlockMS)
+	// The most blocks that cost as little as the fewest: the price rises with them.
+	for low := fewest; low < all; {
+		middle := low + (all-low+1)/2
+		if t.price(u, middle) == t.price(u, fewest) {
+			low = middle
+		} else {
+			all = middle - 1
+		}
+		fewest = low
+	}
+	if fewest == blocksOf(rest, t.BlockMS) {
 		return ride, 0
 	}
-	left := blocksOf(over-min(over, u.BudgetMS), block)
-	if left == blocksOf(over, block) {
-		return ride, 0
+	return ride, max(rest-fewest*t.BlockMS, 0)
+}
+
+// price is what a use costs whose pass leaves so many blocks, caps included.
+func (t *TimeRule) price(u Usage, blocks int64) Fen {
+	total := t.timed(blocks)
+	if !u.Pass.UnlockFree {
+		total += t.UnlockFee
 	}
-	return ride, max(over-left*block, 0)
+	total = min(total, t.RideCap)
+	if t.DayCap > 0 {
+		total = min(total, max(t.DayCap-max(u.DaySpent, 0), 0))
+	}
+	return total
 }
 
 // Drawn is how much of its pass's budget a use takes, ms.
@@ -95,7 +118,7 @@ func (t Tariff) Drawn(u Usage) int64 {
 	if t.TimeRule == nil {
 		return 0
 	}
-	_, budget := u.Pass.covers(t.over(u), t.BlockMS)
+	_, budget := t.paid(u)
 	return budget
 }
 

@@ -33,6 +33,8 @@ func TestAPassTakesOffWhatItNames(t *testing.T) {
 		{"a ride within the tariff's free time draws nothing", billing.PassTerms{BudgetMS: 10 * minute}, 5 * minute, 100, 0},
 		{"per ride first, then the budget", billing.PassTerms{RideFreeMS: 10 * minute, BudgetMS: 60 * minute}, 45 * minute, 100, 30 * minute},
 		{"a budget that is used up is none", billing.PassTerms{UnlockFree: true}, 10 * minute, 50, 0},
+		{"what a cap takes off draws nothing", billing.PassTerms{BudgetMS: 600 * minute}, 1205 * minute, 1000, 0},
+		{"a budget that beats the cap draws what it takes", billing.PassTerms{BudgetMS: 1200 * minute}, 1205 * minute, 100, 1200 * minute},
 		{"the cap still counts", billing.PassTerms{UnlockFree: true}, 24 * 60 * minute, 1000, 0},
 	} {
 		u := billing.Usage{BilledMS: c.ms, Pass: &billing.PassUse{Held: "h", Name: "Month", PassTerms: c.terms}}
@@ -62,6 +64,11 @@ func TestAPassNeverMakesARideDearer(t *testing.T) {
 		less.Pass = &p
 		if p.BudgetMS = drawn; tariff.Quote(less).Total != with.Total {
 			t.Fatalf("a budget of what was drawn, %d, costs %d, want %d", drawn, tariff.Quote(less).Total, with.Total)
+		}
+		if drawn > 0 {
+			if p.BudgetMS = drawn - 1; tariff.Quote(less).Total <= with.Total {
+				t.Fatalf("a ms less than the %d that were drawn costs no more: %+v", drawn, u)
+			}
 		}
 		longer := u
 		longer.BilledMS = max(u.BilledMS, anyInt64().Draw(t, "longer"))

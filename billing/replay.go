@@ -15,6 +15,8 @@ type Past struct {
 	Done  int64  // unix µs
 	Usage Usage
 	Total Fen // as billed, before refunds
+	// Aside: it is not priced again, and only fills the day's cap with what it cost.
+	Aside bool
 }
 
 // Change is what an order would have cost.
@@ -58,19 +60,29 @@ func (t Tariff) ReplayOf(past []Past) Replay {
 	})
 	var r Replay
 	spent, differ := map[string]Fen{}, map[string]Fen{}
+	day := ""
 	for _, p := range past {
+		if p.Day != day {
+			day = p.Day
+			clear(spent)
+		}
+		if p.Aside {
+			spent[p.Rider] += p.Total
+			continue
+		}
 		if p.Usage.Decided != nil {
 			r.Kept++
+			spent[p.Rider] += p.Total
 			continue
 		}
 		u, ok := t.again(p.Usage)
 		if !ok {
 			r.Strange++
+			spent[p.Rider] += p.Total
 			continue
 		}
 		if n := len(r.Days); n == 0 || r.Days[n-1].Day != p.Day {
 			r.Days = append(r.Days, DayChange{Day: p.Day})
-			clear(spent)
 		}
 		u.DaySpent = spent[p.Rider]
 		c := Change{Past: p, Draft: t.Quote(u).Total}

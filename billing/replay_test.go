@@ -30,6 +30,17 @@ func TestReplayFillsTheDaysCapWithTheDraftsOwnPrices(t *testing.T) {
 	}
 }
 
+// What was ridden before the span, or by another tariff, fills the cap as it was billed.
+func TestReplayCountsWhatItDoesNotPriceTowardsTheDaysCap(t *testing.T) {
+	draft := with(campus, func(t *billing.Tariff) { t.DayCap = 200 })
+	before := ride("a", "ann", "2026-11-01", 1, 10, 150)
+	before.Aside = true
+	r := draft.ReplayOf([]billing.Past{before, ride("b", "ann", "2026-11-01", 2, 10, 150)})
+	if r.Orders != 1 || r.Was != 150 || r.Would != 50 {
+		t.Errorf("got %+v, want one order that costs the 50 that are left of the day", r)
+	}
+}
+
 func TestReplayOfTheSameTariffChangesNothing(t *testing.T) {
 	var past []billing.Past
 	var spent billing.Fen

@@ -67,16 +67,18 @@ func blocksOf(ms, block int64) int64 {
 	return (ms-1)/block + 1 // not ms+block-1, which a device's clock could overflow
 }
 
+// timed is the price of so many blocks. A product that no receipt could show is cut; the
+// ride's cap follows anyway.
+func (t *TimeRule) timed(blocks int64) Fen { return min(t.BlockFee.times(blocks), maxAmount) }
+
 func (t *TimeRule) quote(q *bill, u Usage) {
 	q.add(Line{Kind: LineUnlock, Quantity: 1, Unit: t.UnlockFee, Amount: t.UnlockFee})
 	over := t.over(u)
 	blocks := blocksOf(over, t.BlockMS)
-	// A product that no receipt could show is cut; the ride's cap follows anyway.
-	timed := func(blocks int64) Fen { return min(t.BlockFee.times(blocks), maxAmount) }
-	q.add(Line{Kind: LineTime, Quantity: blocks, Unit: t.BlockFee, Amount: timed(blocks), Note: string(u.Measured)})
+	q.add(Line{Kind: LineTime, Quantity: blocks, Unit: t.BlockFee, Amount: t.timed(blocks), Note: string(u.Measured)})
 	if u.Pass != nil {
-		ride, budget := u.Pass.covers(over, t.BlockMS)
-		off := timed(blocks) - timed(blocksOf(over-ride-budget, t.BlockMS))
+		ride, budget := t.paid(u)
+		off := t.timed(blocks) - t.timed(blocksOf(over-ride-budget, t.BlockMS))
 		if u.Pass.UnlockFree {
 			off += t.UnlockFee
 		}

@@ -83,7 +83,8 @@ type Snapshot struct {
 	// Spent is, per day, what the queried rider's orders on printed codes came to or
 	// may still come to; days before yesterday may be missing.
 	Spent map[string]billing.Fen
-	// Passes are those of the queried rider that are not over, and those of Orders.
+	// Passes are those of the queried rider that are not over, and, of each of Orders that
+	// met one, all that its rider held when it began.
 	Passes []HeldPass
 	Offer  *PassRow
 }

@@ -14,7 +14,7 @@ import (
 
 // What staff may be refused.
 var (
-	ErrCodeBound = errors.New("the code is bound to another outlet; move it on purpose")
+	ErrCodeBound = errors.New("the code is bound to another outlet; say move (--move) to take it from there")
 	ErrCodeVenue = errors.New("the code was printed for another venue than the device's")
 )
 

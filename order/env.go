@@ -33,6 +33,10 @@ type Config struct {
 	ScoreGrace time.Duration // an uncollected Pay Score order blocks new ones after; 24 h
 	Messages   bool          // riders are told what happened by subscribe messages
 
+	// KeyPatience is how long a step of a device's change of the server's keys may go
+	// unanswered before another is tried; 1 min.
+	KeyPatience time.Duration
+
 	ProbeAfterIdle time.Duration // a word after so long a silence re-sends probes; 10 s
 }
 
@@ -48,6 +52,7 @@ func (c Config) WithDefaults() Config {
 	set(&c.MaxRide, 24*time.Hour)
 	set(&c.TicketLife, 120*time.Second)
 	set(&c.ProbeAfterIdle, 10*time.Second)
+	set(&c.KeyPatience, time.Minute)
 	set(&c.ArmTime, 60*time.Second)
 	set(&c.TellTime, 6*time.Hour)
 	if c.MostTest == 0 {

@@ -114,7 +114,7 @@ func (h Hear) Decide(s Snapshot, env Env) (Changes, Heard, error) {
 		}
 	}
 	if heard.Ack != nil {
-		heard.Ack.Key = t.device.ServerKey
+		heard.Ack.Key = t.ackKey()
 	}
 	result.Send = append(result.Send, t.fresh...)
 	// A word that is old or not believed ends no silence: answering it with commands that

@@ -50,11 +50,15 @@ type HeldPass struct {
 // Left is what the budget still has, ms.
 func (h HeldPass) Left() int64 { return max(h.Pass.BudgetMS-h.Drawn, 0) }
 
-// helps tells whether a use of a kind at a venue that starts now would meet it.
-func (h HeldPass) helps(venue string, kind device.Kind, now time.Time) bool {
-	return h.Venue == venue && h.Kind == kind && h.Revoked.IsZero() && !now.Before(h.From) && now.Before(h.Until) &&
-		(h.Pass.UnlockFree || h.Pass.RideFreeMS > 0 || h.Left() > 0)
+// meets tells whether a use of a kind at a venue that starts at a moment meets the
+// pass. One that is revoked later stays with the use.
+func (h HeldPass) meets(venue string, kind device.Kind, at time.Time) bool {
+	return h.Venue == venue && h.Kind == kind && (h.Revoked.IsZero() || h.Revoked.After(at)) && !at.Before(h.From) && at.Before(h.Until)
 }
+
+// spent tells whether a pass of minutes has none left, so that the next one of its sort
+// is wanted now and not when its days are over.
+func (h HeldPass) spent() bool { return h.Pass.BudgetMS > 0 && h.Left() == 0 }
 
 // Use is what the pass takes off a use now; nil of none.
 func (h *HeldPass) Use() *billing.PassUse {
@@ -66,16 +70,20 @@ func (h *HeldPass) Use() *billing.PassUse {
 	return u
 }
 
-// ChoosePass returns which of a rider's passes a use that starts now meets: the one
-// that ends first. nil: none.
-func ChoosePass(held []HeldPass, venue string, kind device.Kind, now time.Time) *HeldPass {
-	var first *HeldPass
+// ChoosePass returns which of a rider's passes a use that starts now meets at first: the
+// one that asks least of the wallet, of several the one that ends first. nil: none
+// helps. What the use comes to is settled with the pass that makes it cheapest.
+func ChoosePass(held []HeldPass, venue string, kind device.Kind, tariff billing.Tariff, now time.Time) *HeldPass {
+	var best *HeldPass
 	for i, h := range held {
-		if h.helps(venue, kind, now) && (first == nil || cmp.Or(h.Until.Compare(first.Until), cmp.Compare(h.ID, first.ID)) < 0) {
-			first = &held[i]
+		if !h.meets(venue, kind, now) || h.spent() && !h.Pass.UnlockFree && h.Pass.RideFreeMS == 0 {
+			continue
+		}
+		if best == nil || cmp.Or(cmp.Compare(tariff.Least(h.Use()), tariff.Least(best.Use())), h.Until.Compare(best.Until), cmp.Compare(h.ID, best.ID)) < 0 {
+			best = &held[i]
 		}
 	}
-	return first
+	return best
 }
 
 // passOf is what an order's pass would take off now; nil without one. It stays with
@@ -84,15 +92,32 @@ func (t *turn) passOf(o *Order) *billing.PassUse {
 	return t.passes[o.Pass].Use()
 }
 
-// draw takes what a use needs of its pass's budget, and notes it in the usage.
+// draw settles a use with the pass that makes it cheapest, of those that its rider held
+// when it began, and takes what it needs of that one's budget.
 func (t *turn) draw(o *Order, u *billing.Usage) {
-	h := t.passes[o.Pass]
-	if h == nil || u.Pass == nil {
+	if o.Pass == "" {
 		return
 	}
+	var best *HeldPass
+	var total billing.Fen
+	for _, h := range t.passes {
+		if h.Rider != o.Rider || !h.meets(o.Venue, o.Kind, o.CreatedAt) {
+			continue
+		}
+		with := *u
+		with.Pass = h.Use()
+		cost := o.Tariff.Quote(with).Total
+		if best == nil || cmp.Or(cmp.Compare(cost, total), h.Until.Compare(best.Until), cmp.Compare(h.ID, best.ID)) < 0 {
+			best, total = h, cost
+		}
+	}
+	if best == nil { // the row is gone, or of another rider: nothing is taken off
+		return
+	}
+	o.Pass, u.Pass = best.ID, best.Use()
 	if u.Pass.Drawn = o.Tariff.Drawn(*u); u.Pass.Drawn > 0 {
-		h.Drawn += u.Pass.Drawn
-		t.dirty["pass/"+h.ID] = true
+		best.Drawn += u.Pass.Drawn
+		t.dirty["pass/"+best.ID] = true
 	}
 }
 
@@ -115,8 +140,9 @@ func (t *turn) drawLess(o *Order, proved billing.Usage) {
 	t.dirty["pass/"+h.ID] = true
 }
 
-// hand gives a rider a pass. One of the same sort that they hold is extended: the new
-// one begins where it ends.
+// hand gives a rider a pass. One of the same sort that they hold, and that has not used up
+// its minutes, is extended: the new one begins where it ends. The rider's wallet is
+// touched, so that of two at once one sees the other.
 func (t *turn) hand(rider string, row PassRow, by string) (*HeldPass, error) {
 	id, err := t.env.newID(t.now)
 	if err != nil {
@@ -124,7 +150,8 @@ func (t *turn) hand(rider string, row PassRow, by string) (*HeldPass, error) {
 	}
 	from := t.now
 	for _, h := range t.passes {
-		if h.Rider == rider && h.Pass.ID == row.Pass.ID && h.Revoked.IsZero() && h.Until.After(from) {
+		if h.Rider == rider && h.Pass.ID == row.Pass.ID && h.Venue == row.Venue && h.Kind == row.Kind && h.Revoked.IsZero() && !h.spent() &&
+			h.Until.After(from) {
 			from = h.Until
 		}
 	}
@@ -132,6 +159,7 @@ func (t *turn) hand(rider string, row PassRow, by string) (*HeldPass, error) {
 		Until: from.Add(time.Duration(row.Pass.Days) * 24 * time.Hour), By: by, At: t.now}
 	t.passes[id] = h
 	t.dirty["pass/"+id] = true
+	t.book.Touch(billing.Wallet(rider))
 	return h, nil
 }
 
@@ -191,39 +219,43 @@ func (b BuyPass) Decide(s Snapshot, env Env) (Changes, Placed, error) {
 
 // GrantPass is staff giving a rider a pass for nothing, whatever its price and group.
 type GrantPass struct {
-	Rider string
-	Pass  string
-	Staff Audit
+	Rider  string
+	Pass   string
+	Staff  Audit
+	Key    KeyRef
+	Route  string
+	Hash   [32]byte
+	Answer func(HeldPass) (status int, body []byte, err error)
 }
 
 // Query names what GrantPass must see.
-func (g GrantPass) Query() Query { return Query{Rider: g.Rider, Pass: g.Pass} }
+func (g GrantPass) Query() Query { return Query{Rider: g.Rider, Key: &g.Key, Pass: g.Pass} }
 
-// Decide hands the pass out. ErrReason, ErrNotFound, ErrPassUnknown.
-func (g GrantPass) Decide(s Snapshot, env Env) (Changes, HeldPass, error) {
-	fail := func(err error) (Changes, HeldPass, error) { return Changes{}, HeldPass{}, err }
-	switch {
-	case g.Staff.Reason == "":
-		return fail(ErrReason)
-	case s.Rider == nil:
-		return fail(ErrNotFound)
-	case s.Rider.Erased:
-		return fail(ErrRiderErased)
-	case s.Offer == nil:
-		return fail(ErrPassUnknown)
-	case len(s.Passes) >= mostPasses:
-		return fail(ErrPassMany)
-	}
-	t := newTurn(s, env)
-	h, err := t.hand(g.Rider, *s.Offer, "staff "+g.Staff.Staff)
-	if err != nil {
-		return fail(err)
-	}
-	after, _ := json.Marshal(map[string]any{"pass": h.Pass.String(), "held": h.ID, "until": h.Until})
-	if err := t.audit(g.Staff, "rider "+g.Rider, nil, after); err != nil {
-		return fail(err)
-	}
-	return t.changes(), *h, nil
+// Decide hands the pass out. ErrReason, ErrNotFound, ErrPassUnknown, ErrPassMany.
+func (g GrantPass) Decide(s Snapshot, env Env) (Changes, Placed, error) {
+	return keyed(s, env, g.Key, g.Route, g.Hash, func(t *turn) (func() (int, []byte, error), error) {
+		switch {
+		case g.Staff.Reason == "":
+			return nil, ErrReason
+		case s.Rider == nil:
+			return nil, ErrNotFound
+		case s.Rider.Erased:
+			return nil, ErrRiderErased
+		case s.Offer == nil:
+			return nil, ErrPassUnknown
+		case len(s.Passes) >= mostPasses:
+			return nil, ErrPassMany
+		}
+		h, err := t.hand(g.Rider, *s.Offer, "staff "+g.Staff.Staff)
+		if err != nil {
+			return nil, err
+		}
+		after, _ := json.Marshal(map[string]any{"pass": h.Pass.String(), "held": h.ID, "until": h.Until})
+		if err := t.audit(g.Staff, "rider "+g.Rider, nil, after); err != nil {
+			return nil, err
+		}
+		return func() (int, []byte, error) { return g.Answer(*h) }, nil
+	})
 }
 
 // RevokePass is staff ending a held pass. Uses that met it keep it; money goes back
@@ -262,8 +294,8 @@ func (s *Service) BuyPass(ctx context.Context, b BuyPass) (Placed, error) {
 }
 
 // GrantPass runs the use case of that name.
-func (s *Service) GrantPass(ctx context.Context, g GrantPass) (HeldPass, error) {
-	return run(ctx, s, UseCase[HeldPass](g))
+func (s *Service) GrantPass(ctx context.Context, g GrantPass) (Placed, error) {
+	return run(ctx, s, UseCase[Placed](g))
 }
 
 // RevokePass runs the use case of that name.

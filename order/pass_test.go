@@ -118,6 +118,15 @@ func TestAPassDoesNotFundWhatItDoesNotCover(t *testing.T) {
 				s.Fatal(err)
 			}
 		},
+		"not begun yet": func(s *scene, h order.HeldPass) { // the second begins where the first ended
+			s.topUp(ann, 1900)
+			if _, err := s.svc.BuyPass(context.Background(), s.buying("ahead")); err != nil {
+				s.Fatal(err)
+			}
+			if _, err := s.svc.RevokePass(context.Background(), order.RevokePass{Rider: ann.ID, Held: h.ID, Staff: staff}); err != nil {
+				s.Fatal(err)
+			}
+		},
 		"over": func(s *scene, h order.HeldPass) {
 			s.pass(31 * 24 * time.Hour)
 			s.hear(s.locks["bike-1"].beat())
@@ -159,12 +168,17 @@ func TestStaffGiveAPassWithAReasonAndAnAuditRow(t *testing.T) {
 	row := month
 	row.Group, row.OnSale = "teachers", false
 	s.store.SeedPass(row)
-	if _, err := s.svc.GrantPass(context.Background(), order.GrantPass{Rider: ann.ID, Pass: "month"}); !errors.Is(err, order.ErrReason) {
+	grant := order.GrantPass{Rider: ann.ID, Pass: "month", Key: order.KeyRef{Principal: "staff:s1", Key: "g"}, Route: "grants",
+		Answer: func(h order.HeldPass) (int, []byte, error) { return 201, []byte(h.ID), nil }}
+	if _, err := s.svc.GrantPass(context.Background(), grant); !errors.Is(err, order.ErrReason) {
 		t.Errorf("without a reason: %v, want ErrReason", err)
 	}
-	h, err := s.svc.GrantPass(context.Background(), order.GrantPass{Rider: ann.ID, Pass: "month", Staff: staff})
-	if err != nil || s.held().ID != h.ID || s.wallet().Posted != 5000 {
-		t.Errorf("given: %v, %v, wallet %d; want a pass for nothing", h, err, s.wallet().Posted)
+	grant.Staff = staff
+	for range 2 { // the answer was lost, and staff ask again
+		given, err := s.svc.GrantPass(context.Background(), grant)
+		if err != nil || s.held().ID != string(given.Answer) || s.wallet().Posted != 5000 {
+			t.Errorf("given: %s, %v, wallet %d; want a pass for nothing", given.Answer, err, s.wallet().Posted)
+		}
 	}
 	found := 0
 	for _, a := range s.store.Audits() {
@@ -174,5 +188,89 @@ func TestStaffGiveAPassWithAReasonAndAnAuditRow(t *testing.T) {
 	}
 	if want := 2; found != want { // the top-up is the other
 		t.Errorf("%d audit rows of the rider, want %d: %s", found, want, fmt.Sprint(s.store.Audits()))
+	}
+}
+
+// budgeted is a pass of minutes alone.
+func budgeted(id string, ms int64) order.PassRow {
+	p := month
+	p.Pass.ID, p.Pass.Name, p.Pass.Price = id, id, 0
+	p.Pass.PassTerms = billing.PassTerms{BudgetMS: ms}
+	return p
+}
+
+func (s *scene) buy(p order.PassRow) order.HeldPass {
+	s.Helper()
+	s.store.SeedPass(p)
+	s.drawn++
+	b := s.buying(fmt.Sprint("buy-", s.drawn))
+	b.Pass, b.Price = p.Pass.ID, p.Pass.Price
+	placed, err := s.svc.BuyPass(context.Background(), b)
+	if err != nil {
+		s.Fatal(err)
+	}
+	snap, err := s.store.Load(context.Background(), order.Query{Rider: ann.ID})
+	if err != nil {
+		s.Fatal(err)
+	}
+	for _, h := range snap.Passes {
+		if h.ID == string(placed.Answer) {
+			return h
+		}
+	}
+	s.Fatalf("bought %s, and it is not held", placed.Answer)
+	return order.HeldPass{}
+}
+
+func (s *scene) rideFor(d time.Duration) order.Order {
+	s.Helper()
+	o, c := s.place()
+	l := s.locks["bike-1"]
+	s.hear(l.opens(c))
+	s.pass(d)
+	s.hear(l.closes())
+	return s.wants(o.ID, order.Settled)
+}
+
+func TestAPassWhoseMinutesAreUsedUpIsFollowedAtOnce(t *testing.T) {
+	s := ready(t)
+	first := s.buy(budgeted("minutes", 10*60_000))
+	s.rideFor(15 * time.Minute)
+	if next := s.buy(budgeted("minutes", 10*60_000)); !next.From.Before(first.Until) {
+		t.Errorf("the next one begins %v, want now, before %v", next.From, first.Until)
+	}
+	if o := s.rideFor(5 * time.Minute); o.Usage.Pass == nil || o.Usage.Pass.Drawn == 0 {
+		t.Errorf("a ride after it: %+v, want minutes of the new one", o.Usage.Pass)
+	}
+}
+
+func TestOfTwoPassesTheOneThatMakesTheRideCheaperIsDrawn(t *testing.T) {
+	s := ready(t)
+	s.buy(budgeted("leftover", 30_000)) // saves no block of a longer ride, and ends first
+	s.pass(time.Minute)
+	s.hear(s.locks["bike-1"].beat())
+	large := s.buy(budgeted("large", 600*60_000))
+	o := s.rideFor(10 * time.Minute)
+	if o.Pass != large.ID || o.Quote.Total != bike.UnlockFee || o.Usage.Pass.Drawn != 10*60_000 {
+		t.Errorf("the ride met %q and cost %d (%+v), want %q and the unlock alone", o.Pass, o.Quote.Total, o.Usage.Pass, large.ID)
+	}
+}
+
+func TestTheDaysLimitOfPrintedCodesHoldsForPassesToo(t *testing.T) {
+	s := ready(t, func(c *order.ServiceConfig) { c.Env.Config.PrintedCap = 500 })
+	p := month
+	p.Pass.Price, p.Pass.PassTerms = 0, billing.PassTerms{UnlockFree: true, RideFreeMS: 1000}
+	s.buy(p)
+	printed := func(p *order.Place) { p.Ticket.Class = order.Printed }
+	o, c := s.place(printed)
+	l := s.locks["bike-1"]
+	s.hear(l.opens(c))
+	s.pass(9*time.Minute + 30*time.Second)
+	s.hear(l.closes())
+	s.wants(o.ID, order.Settled)
+	again := s.placing()
+	printed(&again)
+	if _, err := s.svc.Place(context.Background(), again); !errors.Is(err, order.ErrSpendingCap) {
+		t.Errorf("beyond the day's limit: %v, want ErrSpendingCap", err)
 	}
 }

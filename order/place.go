@@ -173,7 +173,7 @@ func (p Place) open(t *turn) (*Order, error) {
 		DueAt: t.now.Add(t.env.Config.StartDeadline)}
 	if p.PayWith != PayService {
 		o.Tariff, o.Slot = *t.snapshot.Tariff, freeSlot(t.snapshot.Live, o.Kind)
-		if h := ChoosePass(t.snapshot.Passes, o.Venue, o.Kind, t.now); h != nil {
+		if h := ChoosePass(t.snapshot.Passes, o.Venue, o.Kind, o.Tariff, t.now); h != nil {
 			o.Pass = h.ID
 		}
 	}
@@ -222,12 +222,15 @@ func (p Place) allow(t *turn, o *Order) (billing.Allowance, error) {
 		left = min(left, max(cap-t.snapshot.Spent[o.Day], 0))
 	}
 	pass := t.passOf(o)
+	if left < balance { // what the day's limit leaves must cover the least ride, pass or not
+		pass = nil
+	}
 	a, err := o.Tariff.Allow(p.Preset, pass, left)
 	if p.PayWith != PayWallet && errors.Is(err, billing.ErrNoMoney) && left == balance {
 		return a, fmt.Errorf("%w: at most %v yuan in this way", ErrPreset, balance)
 	}
 	if errors.Is(err, billing.ErrNoMoney) {
-		if _, err := o.Tariff.Allow(p.Preset, pass, balance); err == nil {
+		if _, err := o.Tariff.Allow(p.Preset, t.passOf(o), balance); err == nil {
 			return a, ErrSpendingCap
 		}
 		return a, ErrNoMoney

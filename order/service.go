@@ -242,7 +242,7 @@ func (s *Service) offer(ctx context.Context, rider string, code Code, otp string
 		if err != nil {
 			return Scanned{}, fmt.Errorf("passes: %w", err)
 		}
-		r.Pass = ChoosePass(held, r.Device.Venue, r.Device.Kind, snapshot.Now)
+		r.Pass = ChoosePass(held, r.Device.Venue, r.Device.Kind, r.Tariff, snapshot.Now)
 	}
 	reserved := false
 	for _, o := range snapshot.Orders {

@@ -88,7 +88,6 @@ func (t *turn) settle(o *Order, by string, e *device.Evidence) error {
 	if err != nil {
 		return fmt.Errorf("measure order %s: %w", o.ID, err)
 	}
-	usage.Pass = t.passOf(o)
 	t.draw(o, &usage)
 	o.Usage, o.Quote = &usage, o.Tariff.Quote(usage)
 	if doubt != "" {

@@ -129,10 +129,12 @@ func (t *turn) tellTime() error {
 		if t.openStart(out.N) != nil {
 			continue // a higher number would fence it
 		}
+		if _, err := t.command(device.Config, out.N, "", device.Args{Wall: &d.Sample}); err != nil {
+			return unlessUnsealed(err)
+		}
 		d.Timed, d.TimedAt = d.Sample.Boot, t.now
 		t.dirty["device"] = true
-		_, err := t.command(device.Config, out.N, "", device.Args{Wall: &d.Sample})
-		return err
+		return nil
 	}
 	return nil
 }

@@ -2,6 +2,7 @@ package order
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -153,6 +154,9 @@ func (t *turn) transfer(m billing.Transfer, hold *billing.Transfer) error {
 	return t.book.Move(m, hold)
 }
 
+// errUnsealed says that a command could not be signed here. Nothing was changed.
+var errUnsealed = errors.New("not signed")
+
 // command signs the next command of an outlet and takes its number.
 func (t *turn) command(kind device.CommandKind, n uint8, orderID string, args ...device.Args) (*device.Command, error) {
 	return t.commandBy("", kind, n, orderID, args...)
@@ -183,7 +187,7 @@ func (t *turn) commandBy(key string, kind device.CommandKind, n uint8, orderID s
 		c.Key = key
 	}
 	if c.Bytes, err = t.env.Sealer.Seal(t.device.ID, c); err != nil {
-		return nil, fmt.Errorf("seal %s: %w", kind, err)
+		return nil, fmt.Errorf("seal %s: %w: %w", kind, errUnsealed, err)
 	}
 	c.Args, c.Key = device.Args{}, ""
 	out.NextSeq++

@@ -201,7 +201,7 @@ type Point struct{ Lat, Lng float64 }
 type Fence [][][]Point
 
 // fenceMost bounds the points of a fence.
-const fenceMost = 10_000
+const fenceMost = 2_000
 
 func (f Fence) check() error {
 	points := 0
@@ -219,10 +219,37 @@ func (f Fence) check() error {
 				}
 			}
 			points += len(ring)
+			if points > fenceMost {
+				return fmt.Errorf("geofence: more than %d points: %w", fenceMost, ErrInvalid)
+			}
+			if err := checkRing(ring); err != nil {
+				return err
+			}
 		}
 	}
-	if points > fenceMost {
-		return fmt.Errorf("geofence: %d points, at most %d: %w", points, fenceMost, ErrInvalid)
+	return nil
+}
+
+// checkRing refuses a ring without an area and one that crosses itself, which RFC 7946
+// does not know. Each edge is held against each other one.
+func checkRing(ring []Point) error {
+	area := 0.0
+	for i := 1; i < len(ring); i++ {
+		area += (ring[i-1].Lng - ring[0].Lng) * (ring[i].Lat - ring[0].Lat)
+		area -= (ring[i].Lng - ring[0].Lng) * (ring[i-1].Lat - ring[0].Lat)
+	}
+	if math.Abs(area) < 1e-12 { // a few square centimetres
+		return fmt.Errorf("geofence: a ring has no area: %w", ErrInvalid)
+	}
+	// Which side of the line from a to b the point c is on.
+	side := func(a, b, c Point) float64 { return (b.Lng-a.Lng)*(c.Lat-a.Lat) - (b.Lat-a.Lat)*(c.Lng-a.Lng) }
+	for i := 1; i < len(ring); i++ {
+		for j := i + 2; j < len(ring); j++ {
+			a, b, c, d := ring[i-1], ring[i], ring[j-1], ring[j]
+			if side(a, b, c)*side(a, b, d) < 0 && side(c, d, a)*side(c, d, b) < 0 {
+				return fmt.Errorf("geofence: a ring crosses itself near %v, %v: %w", b.Lng, b.Lat, ErrInvalid)
+			}
+		}
 	}
 	return nil
 }

@@ -75,7 +75,9 @@ func TestFenceHoldsWhatIsInItsRingsAndNotInTheirHoles(t *testing.T) {
 	if !(Fence)(nil).Holds(Point{}) {
 		t.Error("no fence holds nothing; want everything")
 	}
-	for _, bad := range []Fence{{{}}, {{square(30, 120, 1)[:3]}}, {{square(30, 120, 1)[:4]}}, {{square(89, 120, 4)}}} {
+	bowtie := []Point{{30, 120}, {31, 121}, {30, 121}, {31, 120}, {30, 120}}
+	line := []Point{{30, 120}, {31, 121}, {32, 122}, {30, 120}}
+	for _, bad := range []Fence{{{bowtie}}, {{line}}, {{{{30, 120}, {30, 120}, {30, 120}, {30, 120}}}}, {{}}, {{square(30, 120, 1)[:3]}}, {{square(30, 120, 1)[:4]}}, {{square(89, 120, 4)}}} {
 		if err := bad.check(); !errors.Is(err, ErrInvalid) {
 			t.Errorf("%v: got %v, want ErrInvalid", bad, err)
 		}

@@ -71,6 +71,10 @@ type PastQuery struct {
 	Most     int // more than so many are ErrTooMany
 }
 
+// PastLead is how long before From orders are read besides, since they fill the cap of a
+// day that From cuts.
+const PastLead = 36 * time.Hour
+
 // RiderRow is what staff see of a rider; no identity.
 type RiderRow struct {
 	ID      string

@@ -147,6 +147,11 @@ type run struct {
 	width float64 // in parts of the font's size
 }
 
+// joined are scripts that need more than one shape after the other.
+var joined = []*unicode.RangeTable{unicode.Arabic, unicode.Hebrew, unicode.Syriac, unicode.Thaana, unicode.Nko, unicode.Mongolian, unicode.Tibetan,
+	unicode.Devanagari, unicode.Bengali, unicode.Gurmukhi, unicode.Gujarati, unicode.Oriya, unicode.Tamil, unicode.Telugu, unicode.Kannada,
+	unicode.Malayalam, unicode.Sinhala, unicode.Thai, unicode.Lao, unicode.Khmer, unicode.Myanmar}
+
 // runs splits text by the fonts that have its characters: the built-in one where it
 // can, since fonts for Chinese often have no Latin letters. ErrFont names the first
 // character that no font has.
@@ -158,8 +163,11 @@ func (f *Fonts) runs(b *sfnt.Buffer, text string, base *face) ([]run, error) {
 			in = f.extra
 		}
 		switch {
-		case r > 0xFFFF || unicode.IsControl(r) || r == unicode.ReplacementChar:
+		case r > 0xFFFF || unicode.IsControl(r) || unicode.Is(unicode.Cf, r) || r == unicode.ReplacementChar:
 			return nil, fmt.Errorf("%w: %s cannot be printed on labels", ErrFont, nameOf(r))
+		case unicode.In(r, joined...):
+			return nil, fmt.Errorf("%w: %s is of a script whose letters join or run from right to left, which labels cannot set, whatever the font; print it as a picture of your own, with --format csv",
+				ErrFont, nameOf(r))
 		case in == nil:
 			return nil, fmt.Errorf("%w: the text has %s, and no font for it is there; run: apt-get install %s, or give --font FILE.ttf",
 				ErrFont, nameOf(r), FontPackage)

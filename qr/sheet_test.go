@@ -196,7 +196,7 @@ func TestPrintOptionsAreChecked(t *testing.T) {
 		t.Errorf("modules of too few dots: got %v, want ErrSheet that helps", err)
 	}
 	for caption, want := range map[string]error{
-		"for {device}": ErrPrint, strings.Repeat("many words that no label holds ", 30): ErrSheet, "bell \a": ErrFont, "bike \U0001F6B2": ErrFont,
+		"for {device}": ErrPrint, strings.Repeat("many words that no label holds ", 30): ErrSheet, "bell \a": ErrFont, "امسح الرمز": ErrFont, "a\u202eb": ErrFont, "bike \U0001F6B2": ErrFont,
 	} {
 		if err := printer(t, PrinterConfig{Sheet: s}).Check(Label{Number: l.Number, URL: URL(domain, l.Number), Caption: caption}); !errors.Is(err, want) {
 			t.Errorf("caption %.30q: got %v, want %v", caption, err, want)

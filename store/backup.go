@@ -82,7 +82,8 @@ func readFacts(ctx context.Context, conn *pgx.Conn) (Facts, error) {
 		return f, err
 	}
 	f.Server = number / 10000
-	rows, err := conn.Query(ctx, `SELECT tablename::text FROM pg_tables WHERE schemaname = 'public' ORDER BY 1`)
+	rows, err := conn.Query(ctx, `SELECT tablename::text FROM pg_tables WHERE schemaname = 'public'
+		AND tablename <> '`+restoringTable+`' ORDER BY 1`)
 	if err != nil {
 		return f, err
 	}

@@ -4,7 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
+	"time"
 
+	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 
 	"github.com/unlatch/unlatch/device"
@@ -87,6 +91,24 @@ type withMore struct {
 }
 
 func (w withMore) Scan(into ...any) error { return w.row.Scan(append(into, w.more...)...) }
+
+// LastUses is when the newest use of each of a venue's devices began, as proved;
+// devices without one are absent.
+func (db *DB) LastUses(ctx context.Context, venue string) (map[device.ID]time.Time, error) {
+	rows, err := db.pool.Query(ctx, `SELECT d.id, o.active_at FROM devices d CROSS JOIN LATERAL (
+			SELECT active_at FROM orders WHERE device = d.id AND active_at IS NOT NULL ORDER BY id DESC LIMIT 1) o
+		WHERE d.venue = $1 AND d.service <> 'retired'`, venue)
+	if err != nil {
+		return nil, fmt.Errorf("newest uses of venue %s: %w", venue, err)
+	}
+	all := map[device.ID]time.Time{}
+	var id device.ID
+	var at time.Time
+	if _, err = pgx.ForEachRow(rows, []any{&id, &at}, func() error { all[id] = at; return nil }); err != nil {
+		return nil, fmt.Errorf("newest uses of venue %s: %w", venue, err)
+	}
+	return all, nil
+}
 
 // PlaceDevice notes where a device stands, WGS-84 degrees.
 func (db *DB) PlaceDevice(ctx context.Context, id device.ID, lat, lng float64) error {
@@ -185,4 +207,72 @@ func (db *DB) BehindKey(ctx context.Context, name string) (ids []string, all int
 		return nil, 0, fmt.Errorf("list devices by key: %w", err)
 	}
 	return ids, all, nil
+}
+
+// AbandonKey gives up the devices that are not proved to know that key of the server's,
+// and names them: each is out of service until it is provisioned anew, with an audit row,
+// and what is sent to it all the same is signed by that key, so that nothing waits for a
+// signature that nobody can make. ErrOutletBusy: an order is live on one of them, and
+// nothing was changed.
+func (db *DB) AbandonKey(ctx context.Context, name string) (ids []string, err error) {
+	fail := func(err error) ([]string, error) { return nil, fmt.Errorf("abandon devices: %w", err) }
+	tx, err := db.pool.Begin(ctx)
+	if err != nil {
+		return fail(err)
+	}
+	defer func() { _ = tx.Rollback(context.WithoutCancel(ctx)) }()
+	// Locked, so that no order can begin before the commit.
+	rows, err := tx.Query(ctx, `SELECT o.device, o.order_id IS NOT NULL FROM outlets o JOIN devices d ON o.device = d.id
+		WHERE d.service <> 'retired' AND d.server_key <> $1 ORDER BY o.device, o.n FOR UPDATE OF o`, name)
+	if err != nil {
+		return fail(err)
+	}
+	var id string
+	var busy bool
+	var live []string
+	if _, err := pgx.ForEachRow(rows, []any{&id, &busy}, func() error {
+		if busy {
+			live = append(live, id)
+		}
+		return nil
+	}); err != nil {
+		return fail(err)
+	}
+	if len(live) > 0 {
+		return fail(fmt.Errorf("%w: %s; end it first", order.ErrOutletBusy, strings.Join(slices.Compact(live), " ")))
+	}
+	const reason = "it knows only a server key that was given up; provision it again"
+	rows, err = tx.Query(ctx, `WITH behind AS (
+			SELECT id, service FROM devices WHERE service <> 'retired' AND server_key <> $1 FOR UPDATE
+		), out AS (
+			UPDATE outlets SET version = version + 1 WHERE device IN (SELECT id FROM behind)
+		)
+		UPDATE devices d SET service = 'out_of_service', service_reason = $2, server_key = $1, rekey = NULL, version = version + 1
+		FROM behind b WHERE b.id = d.id RETURNING d.id, b.service, clock_timestamp()`, name, reason)
+	if err != nil {
+		return fail(err)
+	}
+	b := &pgx.Batch{}
+	var was string
+	var now time.Time
+	if _, err := pgx.ForEachRow(rows, []any{&id, &was, &now}, func() error {
+		row, err := uuid.NewV7()
+		if err != nil {
+			return err
+		}
+		ids = append(ids, id)
+		queueAudit(b, order.Audit{ID: row.String(), Staff: "unlatch", Act: "abandon_key", Object: "device " + id, Reason: reason,
+			Before: fmt.Appendf(nil, `{"service":%q}`, was), After: []byte(`{"service":"out_of_service"}`), At: now})
+		return nil
+	}); err != nil {
+		return fail(err)
+	}
+	if err := tx.SendBatch(ctx, b).Close(); err != nil {
+		return fail(err)
+	}
+	if err := tx.Commit(ctx); err != nil {
+		return fail(err)
+	}
+	slices.Sort(ids)
+	return ids, nil
 }

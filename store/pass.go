@@ -41,7 +41,9 @@ func queueLoadPasses(b *pgx.Batch, q order.Query, s *order.Snapshot) {
 		return
 	}
 	b.Queue(`SELECT `+heldColumns+` FROM rider_passes p WHERE p.rider = $4::uuid AND p.until_at > now() AND p.revoked_at IS NULL
-		UNION SELECT `+heldColumns+` FROM rider_passes p JOIN orders o ON o.pass_id = p.id WHERE o.id = `+theOrders,
+		UNION SELECT `+heldColumns+` FROM orders o JOIN rider_passes p
+			ON p.rider = CASE WHEN o.pass_id IS NOT NULL THEN o.rider::uuid END AND p.until_at > o.created_at AND p.from_at <= o.created_at
+		WHERE o.id = `+theOrders,
 		string(q.Device), uuidOrNil(q.Order), uuidOrNil(q.Names), uuidOrNil(q.Rider)).Query(collect(&s.Passes, scanHeld))
 	if q.Pass != "" {
 		b.Queue(`SELECT `+passColumns+` FROM passes WHERE id = $1 ORDER BY version DESC LIMIT 1`, q.Pass).QueryRow(func(row pgx.Row) error {

@@ -26,8 +26,24 @@ type Restored struct {
 // ErrInUse says that an installation is connected to the database.
 var ErrInUse = errors.New("an installation works on this database; stop every replica first")
 
+// ErrHalfRestored says that a restore into the database did not come to its end.
+var ErrHalfRestored = errors.New("a restore into this database broke off, so it may be incomplete; drop it, make an empty one and restore again")
+
+// restoringTable stands in a database while a backup is loaded into it, and after that
+// broke off. It has no rows.
+const restoringTable = "unlatch_restoring"
+
+// BeginRestore makes it impossible to serve from a database until MarkRestored, as its
+// owner: what is loaded next looks whole long before it is known to be, and is the state
+// of another day.
+func BeginRestore(ctx context.Context, url string) error {
+	return once(ctx, url, "begin the restore", `CREATE TABLE IF NOT EXISTS `+restoringTable+` (); COMMENT ON TABLE `+restoringTable+
+		` IS 'a backup is being loaded; while this table is here nobody serves'`)
+}
+
 // MarkRestored notes that a database came out of a backup, as its owner. The next
-// replica that starts takes it in. ErrInUse.
+// replica that starts takes it in. It is the end of a restore that BeginRestore began.
+// ErrInUse.
 func MarkRestored(ctx context.Context, url string, backupAt time.Time, from string) error {
 	conn, err := pgx.Connect(ctx, url)
 	if err != nil {
@@ -51,8 +67,10 @@ func MarkRestored(ctx context.Context, url string, backupAt time.Time, from stri
 	if err != nil {
 		return err
 	}
-	if _, err := conn.Exec(ctx, `INSERT INTO settings (name, value) VALUES ('restored', $1)
-		ON CONFLICT (name) DO UPDATE SET value = excluded.value`, string(text)); err != nil {
+	b := &pgx.Batch{} // one transaction
+	b.Queue(`INSERT INTO settings (name, value) VALUES ('restored', $1) ON CONFLICT (name) DO UPDATE SET value = excluded.value`, string(text))
+	b.Queue(`DROP TABLE IF EXISTS ` + restoringTable)
+	if err := conn.SendBatch(ctx, b).Close(); err != nil {
 		return fmt.Errorf("mark as restored: %w", err)
 	}
 	return nil
@@ -66,7 +84,8 @@ const (
 )
 
 // TakeIn makes a database that came out of a backup safe to serve from, once: nil when
-// there is nothing to take in. Its devices went on without it. So
+// there is nothing to take in. ErrHalfRestored: nobody may serve from it. Its devices
+// went on without it. So
 //
 //   - nothing starts before the device's next beat: clock sample and newest beat are
 //     forgotten, and every free outlet waits until its device has told all and states it
@@ -84,6 +103,13 @@ func (db *DB) TakeIn(ctx context.Context) (*Restored, error) {
 		return fail(err)
 	}
 	defer func() { _ = tx.Rollback(context.WithoutCancel(ctx)) }()
+	var half bool
+	if err := tx.QueryRow(ctx, `SELECT to_regclass('public.`+restoringTable+`') IS NOT NULL`).Scan(&half); err != nil {
+		return fail(err)
+	}
+	if half {
+		return fail(ErrHalfRestored)
+	}
 	var text string
 	err = tx.QueryRow(ctx, `SELECT value FROM settings WHERE name = 'restored' FOR UPDATE`).Scan(&text)
 	if errors.Is(err, pgx.ErrNoRows) {

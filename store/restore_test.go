@@ -3,6 +3,7 @@ package store_test
 import (
 	"context"
 	"errors"
+	"slices"
 	"testing"
 	"time"
 
@@ -165,5 +166,62 @@ func TestARefusalForWantOfRoomIsNamed(t *testing.T) {
 	venue.ID = "another"
 	if err := db.PutVenue(t.Context(), venue, order.Audit{ID: "01900000-0000-7000-8000-0000000000e2", Staff: "test", Act: "a", At: time.Now()}); !errors.Is(err, order.ErrFull) {
 		t.Errorf("what staff enter: %v, want ErrFull", err)
+	}
+}
+
+// TestNobodyServesFromADatabaseThatIsBeingRestored: until it is marked, however whole it
+// looks.
+func TestNobodyServesFromADatabaseThatIsBeingRestored(t *testing.T) {
+	db, url := open(t)
+	before, err := store.CountRows(t.Context(), url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 2 { // one that broke off may begin again
+		if err := store.BeginRestore(t.Context(), url); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := db.TakeIn(t.Context()); !errors.Is(err, store.ErrHalfRestored) {
+		t.Errorf("served from: %v, want ErrHalfRestored", err)
+	}
+	if now, err := store.CountRows(t.Context(), url); err != nil || len(now.Rows) != len(before.Rows) {
+		t.Errorf("%d tables, %v; want %d as before", len(now.Rows), err, len(before.Rows))
+	}
+	db.Close()
+	if err := store.MarkRestored(t.Context(), url, time.Now().Add(-time.Hour), ""); err != nil {
+		t.Fatal(err)
+	}
+	if db, err = store.Open(t.Context(), store.Config{URL: url, IdentityKey: make([]byte, 32)}); err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	if r, err := db.TakeIn(t.Context()); r == nil || err != nil {
+		t.Errorf("marked: %+v, %v; want it taken in", r, err)
+	}
+}
+
+// TestDevicesWhoseKeyIsGivenUpAreOutOfService, none while an order is live on one of them.
+func TestDevicesWhoseKeyIsGivenUpAreOutOfService(t *testing.T) {
+	db, url := open(t)
+	testkit.Sale(t, db, "pump-1", 2_000)
+	ids, err := db.AbandonKey(t.Context(), "new")
+	if err != nil || !slices.Equal(ids, []string{"pump-1"}) {
+		t.Fatalf("given up: %v, %v; want pump-1", ids, err)
+	}
+	var service, key string
+	var rows int
+	ask(t, url, `SELECT service, server_key, (SELECT count(*) FROM audits WHERE act = 'abandon_key' AND staff = 'unlatch' AND object = 'device pump-1')
+		FROM devices WHERE id = 'pump-1'`, &service, &key, &rows)
+	if service != "out_of_service" || key != "new" || rows != 1 {
+		t.Errorf("pump-1 is %s, its key %q, with %d audit rows; want out_of_service, new and one", service, key, rows)
+	}
+	testkit.ThreeOrders(t, db)
+	if ids, err := db.AbandonKey(t.Context(), "new"); !errors.Is(err, order.ErrOutletBusy) {
+		t.Errorf("beside live orders: %v, %v; want ErrOutletBusy", ids, err)
+	}
+	ask(t, url, `SELECT count(*) FROM devices WHERE service = 'out_of_service'`, &rows)
+	if rows != 1 {
+		t.Errorf("%d devices are out of service, want pump-1 alone", rows)
 	}
 }

@@ -69,6 +69,9 @@ func (db *DB) Vitals(ctx context.Context) (order.Vitals, error) {
 	return v, nil
 }
 
+// auditPatience is how long an audit may take before another replica takes it over.
+const auditPatience = 30 * time.Minute
+
 // AuditAlone runs an audit unless another replica has begun one within the last
 // every, and keeps what it found for everybody's metrics. ran: this one did.
 func (db *DB) AuditAlone(ctx context.Context, every time.Duration) (run order.AuditRun, ran bool, err error) {
@@ -76,8 +79,12 @@ func (db *DB) AuditAlone(ctx context.Context, every time.Duration) (run order.Au
 		return order.AuditRun{}, false, fmt.Errorf("audit: %w", err)
 	}
 	// The row is the claim: who moves its time on, in one statement, audits.
+	// A claim that nothing came of, since its replica died, is taken over.
 	tag, err := db.pool.Exec(ctx, `INSERT INTO settings (name, value) VALUES ('audit_begun', extract(epoch FROM clock_timestamp())::text)
-		ON CONFLICT (name) DO UPDATE SET value = excluded.value WHERE settings.value::float8 < excluded.value::float8 - $1`, every.Seconds())
+		ON CONFLICT (name) DO UPDATE SET value = excluded.value WHERE settings.value::float8 < excluded.value::float8 - $1
+			OR settings.value::float8 < excluded.value::float8 - $2 AND settings.value::float8 > coalesce(
+				(SELECT extract(epoch FROM (a.value::jsonb->>'At')::timestamptz)::float8 FROM settings a WHERE a.name = 'audit'), 0)`,
+		every.Seconds(), auditPatience.Seconds())
 	if err != nil {
 		return fail(err)
 	}
@@ -86,7 +93,10 @@ func (db *DB) AuditAlone(ctx context.Context, every time.Duration) (run order.Au
 	}
 	began := time.Now()
 	checked, err := db.Audit(ctx, func(string, int, int) {})
-	if err != nil {
+	if err != nil { // the next one may try at once
+		given, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+		defer cancel()
+		_, _ = db.pool.Exec(given, `UPDATE settings SET value = '0' WHERE name = 'audit_begun'`)
 		return fail(err)
 	}
 	run = order.AuditRun{At: time.Now().UTC(), Took: time.Since(began), Findings: map[string]int{"quote_recomputed": 0}}

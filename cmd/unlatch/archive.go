@@ -191,7 +191,7 @@ func (a *archive) part(name string) io.Reader {
 func (a *archive) verify(ctx context.Context, read func(bytes int)) error {
 	for _, p := range a.Parts {
 		sum := sha256.New()
-		if _, err := io.Copy(sum, counted{a.part(p.Name), read}); err != nil {
+		if _, err := io.Copy(sum, metered{a.part(p.Name), read}); err != nil {
 			return fmt.Errorf("%s: read %s: %w", a.path, p.Name, err)
 		}
 		if got := hex.EncodeToString(sum.Sum(nil)); got != p.SHA256 {
@@ -212,15 +212,15 @@ func (a *archive) keys() (k keys, err error) {
 	return k, nil
 }
 
-// counted tells how many bytes were read.
-type counted struct {
+// metered tells how many bytes were read.
+type metered struct {
 	io.Reader
 	read func(int)
 }
 
-func (c counted) Read(p []byte) (int, error) {
-	n, err := c.Reader.Read(p)
-	c.read(n)
+func (m metered) Read(p []byte) (int, error) {
+	n, err := m.Reader.Read(p)
+	m.read(n)
 	return n, err
 }
 
@@ -245,9 +245,5 @@ func inPlace(path string, write func(*os.File) error, check func(path string) er
 	if err := os.Rename(f.Name(), path); err != nil {
 		return err
 	}
-	dir, err := os.Open(filepath.Dir(path))
-	if err != nil {
-		return err
-	}
-	return errors.Join(dir.Sync(), dir.Close())
+	return syncFolder(filepath.Dir(path))
 }

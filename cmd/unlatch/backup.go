@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -83,10 +84,12 @@ func (b backupCmd) write(ctx context.Context, url string, out io.Writer) error {
 	write := func(f *os.File) error {
 		a := &archiveWriter{f: f}
 		if err := a.add(dumpName, frozen.At, func(w io.Writer) error {
-			return localpg.Dump(ctx, localpg.Dumping{URL: url, Major: frozen.Server, Snapshot: frozen.Snapshot, Table: func(name string) {
+			into := &firstError{w: w}
+			err := localpg.Dump(ctx, localpg.Dumping{URL: url, Major: frozen.Server, Snapshot: frozen.Snapshot, Table: func(name string) {
 				tables.Describe("dumping " + name)
 				_ = tables.Add(1)
-			}}, w)
+			}}, into)
+			return cmp.Or(into.err, err) // that pg_dump was cut off says less than why
 		}); err != nil {
 			return err
 		}
@@ -127,6 +130,20 @@ func (b backupCmd) write(ctx context.Context, url string, out io.Writer) error {
 	return prune(folder, b.Keep, out)
 }
 
+// firstError remembers why a write failed.
+type firstError struct {
+	w   io.Writer
+	err error
+}
+
+func (f *firstError) Write(b []byte) (int, error) {
+	n, err := f.w.Write(b)
+	if f.err == nil {
+		f.err = err
+	}
+	return n, err
+}
+
 // check verifies with a bar and returns how many bytes the parts have.
 func (a *archive) check(ctx context.Context) (size int64, err error) {
 	for _, p := range a.Parts {
@@ -156,7 +173,7 @@ func (b backupCmd) keyText(signing string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	if signing != "" && k.keyID() != signing {
+	if !k.fits(signing) {
 		return nil, fmt.Errorf("%s is key %s, and the database belongs to %s; a backup with it could not be served from", path, k.keyID(), signing)
 	}
 	return text, nil

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -297,6 +298,37 @@ func TestRestoreRefusesWhatItCannotDoWhole(t *testing.T) {
 				t.Errorf("left behind: %v", after)
 			}
 		})
+	}
+}
+
+// TestARestoreThatBreaksOffIsServedByNobody: into a database that is not ours to throw away.
+func TestARestoreThatBreaksOffIsServedByNobody(t *testing.T) {
+	h := newHome(t)
+	file, err := h.backup(t)
+	if err != nil {
+		t.Fatal(err)
+	}
+	short := bent(t, file, func(m *manifest, _ map[string][]byte) { m.Facts.Rows["audits"]++ })
+	power := errors.New("the power is cut")
+	for name, r := range map[string]restoreCmd{
+		"between load and mark": {File: file, loaded: func() error { return power }},
+		"a row is missing":      {File: short},
+	} {
+		r.DatabaseURL = ownerOf(t)
+		if err := r.Run(t.Context(), h.log, io.Discard); err == nil {
+			t.Errorf("%s: the restore came to its end", name)
+		}
+		if facts, err := store.CountRows(t.Context(), r.DatabaseURL); err != nil || facts.Rows["venues"] != 1 {
+			t.Errorf("%s: %v, %v; want that it was loaded", name, facts.Rows, err)
+		}
+		db, err := store.Open(t.Context(), store.Config{URL: r.DatabaseURL, MaxConns: 2, IdentityKey: make([]byte, 32)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := db.TakeIn(t.Context()); !errors.Is(err, store.ErrHalfRestored) {
+			t.Errorf("%s: a replica starts with %v, want ErrHalfRestored", name, err)
+		}
+		db.Close()
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"crypto/tls"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"io"
@@ -242,7 +243,13 @@ func TestWhatAForeignErrorTextHoldsIsMasked(t *testing.T) {
 	token, openid := strings.Repeat("aB3-", 10)+"xyz", "oGZUI0egBJY1zhBYw2KhdUfwVJJE"
 	log.Error("call failed", "err", fmt.Errorf("Get \"https://api.weixin.qq.com/sns/jscode2session?appid=wx1&secret=s3cr3t&js_code=0a1b2c\": %w", errors.New("EOF")),
 		"text", "openid "+openid+" phone 13912345678, +8613912345678 bearer "+token, "url", "postgres://unlatch:pa55word@db/x",
-		"code", "1234-5678-9012-34 or 12345678901234", "at", `{"lat": 31.2304, "lng":121.4737}`, "key", "ul_"+token)
+		"said", "1234-5678-9012-34 or 12345678901234", "token", "a-b", "edges", "-"+token[1:]+" "+openid[:27]+"- "+token[:42]+"-",
+		"config", "mqtt_PASSWORD=pa55word2 "+base64.StdEncoding.EncodeToString(make([]byte, 32)), "at", `{"lat": 31.2304, "lng":121.4737}`, "key", "ul_"+token)
+	for _, secret := range []string{"a-b", token[1:], openid[:27], token[:42], "pa55word2", "AAAAAAAAAAAA"} {
+		if strings.Contains(b.String(), secret) {
+			t.Errorf("%q is in the line: %s", secret, b.String())
+		}
+	}
 	for _, secret := range []string{"s3cr3t", "0a1b2c", openid, "13912345678", token, "pa55word", "9012", "12345678901234", "31.2304", "121.4737"} {
 		if strings.Contains(b.String(), secret) {
 			t.Errorf("%q is in the line: %s", secret, b.String())

@@ -241,7 +241,11 @@ func (p printCmd) Run(ctx context.Context, out io.Writer) error {
 		codes = append(codes, code)
 	}
 	labels := labelsOf(codes, names, p.Caption)
-	return p.write(ctx, out, printer, "stickers", len(codes), func(yield func(qr.Label, error) bool) {
+	name := "stickers"
+	if len(codes) == 1 { // the next one must not replace it
+		name = "sticker-" + codes[0].Printed
+	}
+	return p.write(ctx, out, printer, name, len(codes), func(yield func(qr.Label, error) bool) {
 		for l := range labels {
 			if p.Caption == "" {
 				l.Caption = captions[l.Batch]

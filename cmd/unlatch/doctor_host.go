@@ -161,7 +161,9 @@ func checkKeys(s serveCmd, known map[string]string) []finding {
 	switch {
 	case err != nil:
 		return []finding{wrong(what, err.Error(), "")}
-	case known["signing_key"] != "" && known["signing_key"] != k.keyID():
+	case k.rotated(known["signing_key"]):
+		return []finding{soon(what, "they were rotated from "+known["signing_key"]+" to "+k.keyID()+", and nobody has served with them yet", "copy "+keyFile+" to every replica and restart every serve")}
+	case !k.fits(known["signing_key"]):
 		return []finding{wrong(what, "they are key "+k.keyID()+", and the database belongs to "+known["signing_key"], "put the right "+keyFile+" in place: devices obey no other")}
 	}
 	return []finding{fine(what, "key "+k.keyID())}

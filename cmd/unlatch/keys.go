@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"crypto/ed25519"
 	"crypto/hkdf"
 	"crypto/rand"
@@ -51,27 +52,45 @@ func loadKeys(signing, secret, dir string) (k keys, made bool, err error) {
 		return k, false, nil
 	}
 	path := filepath.Join(dir, keyFile)
-	b, err := os.ReadFile(path)
-	if errors.Is(err, fs.ErrNotExist) {
+	if k, err = readKeys(path); errors.Is(err, fs.ErrNotExist) {
 		k = keys{Signing: make([]byte, 32), Secret: make([]byte, 32)}
 		rand.Read(k.Signing)
 		rand.Read(k.Secret)
 		return k, true, k.save(path)
 	}
+	return k, false, err
+}
+
+// readKeys reads a key file. fs.ErrNotExist.
+func readKeys(path string) (k keys, err error) {
+	b, err := os.ReadFile(path)
 	if err != nil {
-		return k, false, fmt.Errorf("read keys: %w", err)
+		return k, fmt.Errorf("read keys: %w", err)
 	}
 	if info, err := os.Stat(path); err == nil && info.Mode().Perm()&0o077 != 0 {
-		return k, false, fmt.Errorf("%s can be read by others; run: chmod 600 %s", path, path)
+		return k, fmt.Errorf("%s can be read by others; run: chmod 600 %s", path, path)
 	}
 	if err := json.Unmarshal(b, &k); err != nil || len(k.Signing) != 32 || len(k.Secret) != 32 ||
 		len(k.Previous) != 0 && len(k.Previous) != 32 || !k.identitiesFit() {
-		return k, false, fmt.Errorf("%s is not a key file; restore it from your backup", path)
+		return k, fmt.Errorf("%s is not a key file; restore it from your backup", path)
 	}
-	return k, false, nil
+	return k, nil
 }
 
-// save writes the file so that a power cut leaves it whole or absent.
+// fits tells whether an installation whose database names that signing key can be served
+// with these keys: it is theirs, or the one before, which serve replaces by theirs. "":
+// the database names none yet.
+func (k keys) fits(name string) bool { return name == "" || name == k.keyID() || k.rotated(name) }
+
+// rotated tells whether the key of that name is the one before.
+func (k keys) rotated(name string) bool { return k.Previous != nil && name == keyName(k.Previous) }
+
+// keyFileBefore is the key file as it was before it was last written.
+const keyFileBefore = keyFile + ".before"
+
+// save writes the file so that a power cut leaves it whole: the keys of before, which
+// stay beside it as unlatch.key.before, or these. Once it has returned no power cut takes
+// them back, since devices may obey them a moment later.
 func (k keys) save(path string) error {
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		return fmt.Errorf("write keys: %w", err)
@@ -80,19 +99,48 @@ func (k keys) save(path string) error {
 	if err != nil {
 		return err
 	}
-	f, err := os.CreateTemp(filepath.Dir(path), keyFile+".*")
+	b = append(b, '\n')
+	before, err := os.ReadFile(path)
+	switch {
+	case err == nil && !bytes.Equal(before, b):
+		err = writeSecret(filepath.Join(filepath.Dir(path), keyFileBefore), before)
+	case errors.Is(err, fs.ErrNotExist):
+		err = nil
+	}
+	if err == nil {
+		err = writeSecret(path, b)
+	}
 	if err != nil {
 		return fmt.Errorf("write keys: %w", err)
 	}
+	return nil
+}
+
+// writeSecret puts a file that its owner alone can read in place of one of that name, and
+// has the disk confirm both the bytes and the name.
+func writeSecret(path string, b []byte) error {
+	f, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".*")
+	if err != nil {
+		return err
+	}
 	defer os.Remove(f.Name())
-	_, err = f.Write(append(b, '\n'))
+	_, err = f.Write(b)
 	if err = errors.Join(err, f.Chmod(0o600), f.Sync(), f.Close()); err != nil {
-		return fmt.Errorf("write keys: %w", err)
+		return err
 	}
 	if err := os.Rename(f.Name(), path); err != nil {
-		return fmt.Errorf("write keys: %w", err)
+		return err
 	}
-	return nil
+	return syncFolder(filepath.Dir(path))
+}
+
+// syncFolder makes the names in a folder outlive a power cut.
+func syncFolder(path string) error {
+	dir, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	return errors.Join(dir.Sync(), dir.Close())
 }
 
 // signer signs commands; public is what devices are given.

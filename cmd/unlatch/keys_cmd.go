@@ -30,12 +30,17 @@ func (keysCmd) Help() string {
 	return `The signing key signs every command; devices accept two, so that it can change without touching them:
 
   unlatch keys rotate --data DIR     draws a new key into DIR/unlatch.key and keeps the one before
-  (put a copy of the file on every replica, restart serve, and back the file up)
+  (put a copy of the file on every replica, restart every serve, and back the file up)
   unlatch keys status --data DIR     until no device is behind
-  unlatch keys forget --data DIR     drops the key before; restart serve once more
+  unlatch keys forget --data DIR     drops the key before, which no device needs any more
+  (put a copy of the file on every replica, and restart every serve)
 
 Each device is shown the new key by a command that the old one signs, proves that it has it, and drops the old one. What is
-silent all the time keeps the old key: provision it anew, or retire it, before the last step.
+silent all the time keeps the old key: provision it anew, or retire it, before the last step. A replica that still has the
+file of before ends, and says why, as soon as another one serves with the new key.
+
+The file as it was before each change stays beside it as unlatch.key.before. Keep one such file per rotation for as long as
+you keep backups from before it.
 
 Riders' identities are encrypted with a key of their own:
 
@@ -47,11 +52,17 @@ Riders' identities are encrypted with a key of their own:
 
 type keysRotateCmd struct {
 	Data string `env:"UNLATCH_DATA" type:"path" required:"" placeholder:"DIR" help:"Folder with the key file."`
+	// Given is read to see that the file is what serve reads.
+	Given string `env:"UNLATCH_SIGNING_KEY" hidden:""`
 }
 
 // Run writes the new key beside the one before. One rotation at a time: devices know
 // two keys.
 func (r keysRotateCmd) Run(out io.Writer) error {
+	if r.Given != "" {
+		return errors.New("UNLATCH_SIGNING_KEY is set, and serve would not read the new key: " +
+			"put the keys into a file (signing_key and secret, as in any " + keyFile + "), unset UNLATCH_SIGNING_KEY and UNLATCH_SECRET, restart serve, and rotate then")
+	}
 	k, err := existingKeys(r.Data)
 	if err != nil {
 		return err
@@ -65,7 +76,7 @@ func (r keysRotateCmd) Run(out io.Writer) error {
 	if err := k.save(filepath.Join(r.Data, keyFile)); err != nil {
 		return err
 	}
-	fmt.Fprintf(out, "The signing key is %s now; it was %s. Back up %s, copy it to every replica, and restart serve.\n",
+	fmt.Fprintf(out, "The signing key is %s now; it was %s. Back up %s, copy it to every replica, and restart every serve.\n",
 		k.keyID(), before, filepath.Join(r.Data, keyFile))
 	return nil
 }
@@ -89,8 +100,15 @@ func (s keysStatusCmd) Run(ctx context.Context, log *slog.Logger, out io.Writer)
 	if err != nil {
 		return err
 	}
-	behind, all, err := s.behind(ctx, log, k)
-	if err != nil {
+	var behind []string
+	var all int
+	var known string
+	if err := s.withStore(ctx, log, func(db *store.DB) (err error) {
+		if behind, all, err = db.BehindKey(ctx, k.keyID()); err == nil {
+			known, err = db.Setting(ctx, "signing_key")
+		}
+		return err
+	}); err != nil {
 		return err
 	}
 	if k.Previous == nil {
@@ -98,6 +116,10 @@ func (s keysStatusCmd) Run(ctx context.Context, log *slog.Logger, out io.Writer)
 		return nil
 	}
 	fmt.Fprintf(out, "Signing key %s, before %s: %d of %d devices have changed.\n", k.keyID(), keyName(k.Previous), all-len(behind), all)
+	if known != k.keyID() {
+		fmt.Fprintln(out, "No serve has run with the new key yet: copy the file to every replica and restart every serve.")
+		return errFound
+	}
 	if len(behind) == 0 {
 		fmt.Fprintln(out, "Nobody is behind: unlatch keys forget drops the key before.")
 		return nil
@@ -106,27 +128,28 @@ func (s keysStatusCmd) Run(ctx context.Context, log *slog.Logger, out io.Writer)
 	return errFound
 }
 
-// behind lists devices that are not retired and do not know the signing key alone.
-func (d database) behind(ctx context.Context, log *slog.Logger, k keys) (ids []string, all int, err error) {
+// withStore opens the database for what reads no identity.
+func (d database) withStore(ctx context.Context, log *slog.Logger, do func(*store.DB) error) (err error) {
 	opened, err := d.open(ctx, log, true)
 	if err != nil {
-		return nil, 0, err
+		return err
 	}
 	defer func() { err = joinStop(err, opened.stop) }()
-	db, err := store.Open(ctx, store.Config{URL: opened.url, MaxConns: 1, IdentityKey: make([]byte, 32)}) // no identity is read
+	db, err := store.Open(ctx, store.Config{URL: opened.url, MaxConns: 1, IdentityKey: make([]byte, 32)})
 	if err != nil {
-		return nil, 0, err
+		return err
 	}
 	defer db.Close()
-	return db.BehindKey(ctx, k.keyID())
+	return do(db)
 }
 
 type keysForgetCmd struct {
 	database `embed:""`
-	Abandon  bool `help:"Also where devices are behind; they take no command until they are provisioned anew."`
+	Abandon  bool `help:"Also where devices are behind; they are taken out of service until they are provisioned anew."`
 }
 
-// Run drops the key before.
+// Run drops the key before, once the installation is served with the new one: the file
+// would fit the database no more.
 func (f keysForgetCmd) Run(ctx context.Context, log *slog.Logger, out io.Writer) error {
 	k, err := existingKeys(f.Data)
 	if err != nil {
@@ -135,19 +158,39 @@ func (f keysForgetCmd) Run(ctx context.Context, log *slog.Logger, out io.Writer)
 	if k.Previous == nil {
 		return errors.New("there is no key before: no rotation is under way")
 	}
-	behind, _, err := f.behind(ctx, log, k)
-	if err != nil {
+	var given []string
+	if err := f.withStore(ctx, log, func(db *store.DB) error {
+		known, err := db.Setting(ctx, "signing_key")
+		if err != nil {
+			return err
+		}
+		if known != k.keyID() {
+			return fmt.Errorf("the installation is still served with key %q, and the new one is %s: copy %s to every replica and restart every serve first",
+				known, k.keyID(), filepath.Join(f.Data, keyFile))
+		}
+		behind, _, err := db.BehindKey(ctx, k.keyID())
+		if err != nil {
+			return err
+		}
+		if len(behind) > 0 && !f.Abandon {
+			return fmt.Errorf("%d devices do not know the new key alone: %s. Wait until they were heard, provision them anew or retire them; --abandon gives them up",
+				len(behind), strings.Join(behind, " "))
+		}
+		if len(behind) > 0 {
+			given, err = db.AbandonKey(ctx, k.keyID())
+		}
 		return err
-	}
-	if len(behind) > 0 && !f.Abandon {
-		return fmt.Errorf("%d devices know only the key before: %s. Wait until they were heard, provision them anew or retire them; --abandon gives them up",
-			len(behind), strings.Join(behind, " "))
+	}); err != nil {
+		return err
 	}
 	gone := keyName(k.Previous)
 	k.Previous = nil
 	if err := k.save(filepath.Join(f.Data, keyFile)); err != nil {
 		return err
 	}
-	fmt.Fprintf(out, "Key %s is forgotten. Back up %s, copy it to every replica, and restart serve.\n", gone, filepath.Join(f.Data, keyFile))
+	if len(given) > 0 {
+		fmt.Fprintf(out, "Out of service until they are provisioned anew: %s\n", strings.Join(given, " "))
+	}
+	fmt.Fprintf(out, "Key %s is forgotten. Back up %s, copy it to every replica, and restart every serve.\n", gone, filepath.Join(f.Data, keyFile))
 	return nil
 }

@@ -150,7 +150,7 @@ func (n *node) checkKeys(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if n.c.Keys.Previous != nil && known == keyName(n.c.Keys.Previous) {
+	if n.c.Keys.rotated(known) {
 		n.c.Log.Warn("the signing key was rotated; devices learn the new one as they are heard", "from", known, "to", n.c.Keys.keyID())
 		known = n.c.Keys.keyID()
 	}
@@ -159,6 +159,35 @@ func (n *node) checkKeys(ctx context.Context) error {
 	}
 	return fmt.Errorf("the database belongs to signing key %s, and this one is %s; put the right %s in place", known,
 		n.c.Keys.keyID(), keyFile)
+}
+
+// keyLook is how often a replica looks whether the installation's signing key is still
+// its own; well below the two minutes in which order's rekey undoes nothing.
+const keyLook = 10 * time.Second
+
+// watchKey ends a replica that was not told of a rotation: devices that have changed
+// refuse what it signs, and it must not bring them back.
+func (n *node) watchKey(ctx context.Context, every time.Duration) error {
+	tick := time.NewTicker(every)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+		known, err := n.db.Setting(ctx, "signing_key")
+		if err != nil {
+			if ctx.Err() == nil {
+				n.c.Log.Warn("signing key not compared", "err", err)
+			}
+			continue
+		}
+		if known != n.c.Keys.keyID() {
+			return fmt.Errorf("the installation's signing key was rotated to %s, and this replica signs with %s; put a copy of the new %s here and start again",
+				known, n.c.Keys.keyID(), keyFile)
+		}
+	}
 }
 
 // checkDomain refuses another domain than the one that codes were minted for:
@@ -393,6 +422,7 @@ func (n *node) startOrders(ctx context.Context, conn *bus.Conn) error {
 	n.group.Go(func() error { return n.link.Run(ctx) })
 	n.group.Go(func() error { return n.dispatch.Run(ctx) })
 	n.beside(n.askAround)
+	n.beside(func(ctx context.Context) error { return n.watchKey(ctx, keyLook) })
 	n.group.Go(func() error { return n.orders.Run(ctx) })
 	n.group.Go(func() error { return relay(ctx, n.db, conn, kick, c.Log) })
 	if c.MQTTURL == "" || c.NATSURL != "" && brokerIsNATS(c.MQTTURL) {

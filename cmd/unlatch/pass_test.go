@@ -2,6 +2,8 @@ package main
 
 import (
 	"net/http"
+	"path"
+	"strings"
 	"testing"
 	"time"
 )
@@ -132,6 +134,9 @@ func TestAVenueTakesNoOrdersOutsideItsHours(t *testing.T) {
 	}
 	if facts.Hours != yesterday+" 08:00-20:00" || len(facts.Fence.Coordinates) != 1 || facts.Fence.Coordinates[0][0][1] != [2]float64{121, 30} {
 		t.Errorf("the venue's facts: %+v", facts)
+	}
+	if status, page := get(t, v.nodes[0].url()+"/d/"+path.Base(v.codes["bike-2"])); status != 200 || strings.Contains(page, "Available") || strings.Contains(page, "可用") {
+		t.Errorf("the page behind the code outside of the hours: %d %s", status, page)
 	}
 	status, code, _ := v.ask(ada, http.MethodPost, "/v1/orders", "k1", `{"ticket":"`+v.ticket(ada, "bike-2")+`","pay_with":"wallet"}`)
 	if status != http.StatusConflict || code != "venue_closed" {

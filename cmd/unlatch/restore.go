@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -20,13 +21,17 @@ type restoreCmd struct {
 	database `embed:""`
 	File     string    `arg:"" optional:"" type:"existingfile" help:"A file that unlatch backup wrote."`
 	Migrate  bool      `help:"Bring the schema to this version afterwards."`
+	Keys     string    `type:"existingfile" placeholder:"FILE" help:"The unlatch.key of now, where the signing key was rotated after the backup: devices obey it alone."`
 	MarkOnly time.Time `placeholder:"TIME" help:"Restore nothing: mark a database that your provider has set back to this moment, such as 2026-11-23T04:00:00Z."`
+
+	loaded func() error // a test breaks off here, between loading and counting; nil: nothing happens
 }
 
 // Help teaches what follows.
 func (restoreCmd) Help() string {
-	return `Writes into an empty data folder, or into an empty database (--database-url; with --data for the keys), all of it or nothing. The
-folder may hold unlatch.key already; it must then be the right one.
+	return `Writes into an empty data folder, all of it or nothing, or into an empty database (--database-url; with --data for the keys); one in
+which it broke off is not served from: drop it. The folder may hold unlatch.key already; it must then be one that serve accepts for the backup. Was the signing key rotated after the
+backup was taken? Then give the key file of now with --keys: what is restored signs with it, and keeps the backup's key as the one before.
 
 Devices and WeChat went on after the backup. The database is marked, and the first serve on it takes that in: no device starts anything
 before it has told what happened since. docs/backup.md is the list of what to look at then.`
@@ -56,6 +61,10 @@ func (r restoreCmd) Run(ctx context.Context, log *slog.Logger, out io.Writer) er
 	if _, err := a.check(ctx); err != nil {
 		return err
 	}
+	k, err := r.keysFor(a)
+	if err != nil {
+		return err
+	}
 	if err := r.empty(a); err != nil {
 		return err
 	}
@@ -63,10 +72,10 @@ func (r restoreCmd) Run(ctx context.Context, log *slog.Logger, out io.Writer) er
 		if err := r.fill(ctx, a, r.DatabaseURL); err != nil {
 			return fmt.Errorf("restore: %w", err)
 		}
-		if err := r.putKeys(a); err != nil {
+		if err := r.putKeys(k); err != nil {
 			return err
 		}
-	} else if err := r.fillFolder(ctx, a, log); err != nil {
+	} else if err := r.fillFolder(ctx, a, k, log); err != nil {
 		return fmt.Errorf("restore: %w", err)
 	}
 	r.report(a, out)
@@ -106,13 +115,16 @@ func (r restoreCmd) empty(a *archive) error {
 	}
 	for _, e := range entries {
 		switch e.Name() {
-		case restoring, "lost+found":
+		case restoring, keyFileBefore, "lost+found":
 		case keyFile:
 			k, _, err := loadKeys("", "", r.Data)
 			if err != nil {
 				return err
 			}
-			if a.Facts.SigningKey != "" && k.keyID() != a.Facts.SigningKey {
+			if r.Keys != "" {
+				return fmt.Errorf("%s is there already; give --keys with a new folder", filepath.Join(r.Data, keyFile))
+			}
+			if !k.fits(a.Facts.SigningKey) {
 				return fmt.Errorf("%s is key %s, and the backup belongs to %s", filepath.Join(r.Data, keyFile), k.keyID(), a.Facts.SigningKey)
 			}
 		default:
@@ -124,7 +136,7 @@ func (r restoreCmd) empty(a *archive) error {
 
 // fillFolder makes a private cluster beside its final place and moves it there last: a
 // folder has the restored installation or none.
-func (r restoreCmd) fillFolder(ctx context.Context, a *archive, log *slog.Logger) (err error) {
+func (r restoreCmd) fillFolder(ctx context.Context, a *archive, k *keys, log *slog.Logger) (err error) {
 	if err := os.MkdirAll(r.Data, 0o755); err != nil {
 		return err
 	}
@@ -144,14 +156,16 @@ func (r restoreCmd) fillFolder(ctx context.Context, a *archive, log *slog.Logger
 	if err := joinStop(r.fill(ctx, a, c.URL(localpg.DefaultDatabase)), c.Stop); err != nil {
 		return err
 	}
-	if err := r.putKeys(a); err != nil {
+	if err := r.putKeys(k); err != nil {
 		return err
 	}
 	return os.Rename(fresh, filepath.Join(r.Data, "postgres"))
 }
 
-// fill loads the dump, counts what came, marks it and migrates it if asked to.
-func (r restoreCmd) fill(ctx context.Context, a *archive, url string) error {
+// fill loads the dump, counts what came, marks it and migrates it if asked to. From
+// before the first row until the mark nothing can be served from the database, wherever
+// this breaks off: see store.BeginRestore.
+func (r restoreCmd) fill(ctx context.Context, a *archive, url string) (err error) {
 	before, err := store.CountRows(ctx, url)
 	if err != nil {
 		return err
@@ -165,6 +179,9 @@ func (r restoreCmd) fill(ctx context.Context, a *archive, url string) error {
 	if err := store.MakeRole(ctx, url); err != nil {
 		return fmt.Errorf("%w; somebody who may make roles must run: CREATE ROLE %s NOLOGIN; GRANT %s TO the user that you connect as", err, store.AppRole, store.AppRole)
 	}
+	if err := store.BeginRestore(ctx, url); err != nil {
+		return err
+	}
 	bar := progress(len(a.Facts.Rows), "restoring")
 	err = localpg.Load(ctx, localpg.Dumping{URL: url, Major: before.Server, Table: func(name string) {
 		bar.Describe("restoring " + name)
@@ -174,15 +191,20 @@ func (r restoreCmd) fill(ctx context.Context, a *archive, url string) error {
 	if err != nil {
 		return err
 	}
+	if r.loaded != nil {
+		if err := r.loaded(); err != nil {
+			return err
+		}
+	}
 	after, err := store.CountRows(ctx, url)
 	if err != nil {
 		return err
 	}
-	// Marked before anything can be found wrong: somebody may serve from it all the same.
-	if err := store.MarkRestored(ctx, url, a.Facts.At, filepath.Base(a.path)); err != nil {
+	if err := sameRows(a.Facts.Rows, after.Rows); err != nil {
 		return err
 	}
-	if err := sameRows(a.Facts.Rows, after.Rows); err != nil {
+	// What is whole is marked even if somebody pressed Ctrl-C by now.
+	if err := store.MarkRestored(context.WithoutCancel(ctx), url, a.Facts.At, filepath.Base(a.path)); err != nil {
 		return err
 	}
 	if r.Migrate {
@@ -204,18 +226,71 @@ func sameRows(want, got map[string]int64) error {
 	return nil
 }
 
-// putKeys writes the keys of the backup, where it has any and there is a place for them.
-func (r restoreCmd) putKeys(a *archive) error {
-	if !a.has(keyFile) || r.Data == "" {
+// keysFor are the keys to write: those of the backup, or those of now with the backup's
+// as the ones before. nil where there are none, or no place for them.
+func (r restoreCmd) keysFor(a *archive) (*keys, error) {
+	if r.Keys != "" && r.Data == "" {
+		return nil, errors.New("--keys is for the folder that --data names")
+	}
+	if r.Data == "" || !a.has(keyFile) && r.Keys == "" {
+		return nil, nil
+	}
+	if !a.has(keyFile) {
+		k, err := readKeys(r.Keys)
+		if err == nil && !k.fits(a.Facts.SigningKey) {
+			err = fmt.Errorf("the backup holds no %s, and %s knows key %s neither as the present nor as the one before: "+
+				"set its previous_signing_key to the signing_key of your copy of that time", keyFile, r.Keys, a.Facts.SigningKey)
+		}
+		return &k, err
+	}
+	old, err := a.keys()
+	if err != nil || r.Keys == "" {
+		return &old, err
+	}
+	now, err := readKeys(r.Keys)
+	if err != nil {
+		return nil, err
+	}
+	k, err := now.after(old)
+	if err == nil && !k.fits(a.Facts.SigningKey) {
+		err = fmt.Errorf("the backup belongs to signing key %s, and its %s is %s", a.Facts.SigningKey, keyFile, old.keyID())
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", r.Keys, err)
+	}
+	return &k, nil
+}
+
+// after are these keys for an installation that goes back to when old was in force: its
+// devices know these, and what its database says follows from old.
+func (k keys) after(old keys) (keys, error) {
+	if !bytes.Equal(k.Secret, old.Secret) {
+		return k, errors.New("its secret is not the backup's: it is the key file of another installation")
+	}
+	if k.Previous = nil; k.keyID() != old.keyID() {
+		k.Previous = old.Signing
+	} else if old.Previous != nil {
+		k.Previous = old.Previous
+	}
+	if before, was := k.identities()[0], old.identities(); before.ID == was[0].ID {
+		k.Identity, k.PreviousIdentity = old.Identity, old.PreviousIdentity
+	} else if len(was) == 1 && k.Identity != nil {
+		k.PreviousIdentity = was[0].Key
+	} else {
+		return k, errors.New("the backup was taken while riders' identities moved to another key, and they moved once more since: restore without --keys, " +
+			"and then set signing_key and previous_signing_key by hand")
+	}
+	return k, nil
+}
+
+// putKeys writes the keys, unless right ones are in place.
+func (r restoreCmd) putKeys(k *keys) error {
+	if k == nil {
 		return nil
 	}
 	path := filepath.Join(r.Data, keyFile)
 	if _, err := os.Stat(path); err == nil {
-		return nil // it is the right one
-	}
-	k, err := a.keys()
-	if err != nil {
-		return err
+		return nil // they fit: see empty
 	}
 	return k.save(path)
 }

@@ -47,7 +47,7 @@ func (c client) do(ctx context.Context, method, path, key string, body, into any
 		return err
 	}
 	defer answer.Body.Close()
-	text, err := io.ReadAll(io.LimitReader(answer.Body, 1<<20))
+	text, err := io.ReadAll(io.LimitReader(answer.Body, 16<<20))
 	if err != nil {
 		return err
 	}

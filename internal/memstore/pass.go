@@ -17,12 +17,13 @@ func (s *Store) SeedPass(p order.PassRow) {
 // loadPasses adds the queried rider's passes that are not over, those that the
 // snapshot's orders met, and what is on offer.
 func (s *Store) loadPasses(snap *order.Snapshot, q order.Query) {
-	met := map[string]bool{}
-	for _, o := range snap.Orders {
-		met[o.Pass] = true
+	met := func(h order.HeldPass) bool {
+		return slices.ContainsFunc(snap.Orders, func(o order.Order) bool {
+			return o.Pass == h.ID || o.Pass != "" && o.Rider == h.Rider && !o.CreatedAt.Before(h.From) && o.CreatedAt.Before(h.Until)
+		})
 	}
-	for id, h := range s.held {
-		if met[id] || h.Rider == q.Rider && h.Until.After(snap.Now) && h.Revoked.IsZero() {
+	for _, h := range s.held {
+		if met(h) || h.Rider == q.Rider && h.Until.After(snap.Now) && h.Revoked.IsZero() {
 			snap.Passes = append(snap.Passes, h)
 		}
 	}

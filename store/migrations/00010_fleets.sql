@@ -56,7 +56,8 @@ SELECT c.id::text AS subject, 'a start without an order, or whose order holds no
 FROM commands c LEFT JOIN orders o ON o.id = c.order_id
 LEFT JOIN transfers h ON h.id = o.hold_id AND h.kind = 'pending' AND h.amount = o.hold_fen
 LEFT JOIN rider_passes p ON p.id = o.pass_id AND p.rider::text = o.rider AND p.venue = o.venue AND p.kind = o.kind
-  AND p.from_at <= o.created_at AND p.until_at > o.created_at
+  AND p.from_at <= o.created_at AND p.until_at > o.created_at AND (p.revoked_at IS NULL OR p.revoked_at > o.created_at)
+  AND o.hold_fen = 0
 WHERE c.kind = 'start' AND (o.id IS NULL OR o.pay_with <> 'service' AND h.id IS NULL AND p.id IS NULL
   AND ((o.tariff->>'ride_cap_fen')::bigint > 0 OR o.tariff ? 'grades'));
 
