@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 
 	"github.com/unlatch/unlatch/device"
 	"github.com/unlatch/unlatch/order"
@@ -133,13 +134,50 @@ func (a *API) oddities(ctx context.Context, d NewDevice, v order.Venue, err erro
 	case err != nil:
 		return nil, err
 	}
-	switch {
-	case (d.Lat == nil) != (d.Lng == nil):
-		notes = append(notes, "lat and lng go together: no position is noted")
-	case d.Lat != nil && !v.Fence.Holds(order.Point{Lat: *d.Lat, Lng: *d.Lng}):
-		notes = append(notes, fmt.Sprintf("its position is outside of the geofence of venue %s", v.ID))
+	return append(notes, venueOf(v).Doubts(d.Lat, d.Lng)...), nil
+}
+
+// farMetres is how far from its venue a device is hardly meant to stand.
+const farMetres = 20_000
+
+// Doubts are what is odd about a position for a device of the venue, WGS-84 degrees
+// from -90 to 90 and -180 to 180: that it is outside of the geofence, more than 20 km
+// away, or half given. A venue whose position nobody said is at 0, 0 and near to all.
+func (v Venue) Doubts(lat, lng *float64) []string {
+	if lat == nil && lng == nil {
+		return nil
 	}
-	return notes, nil
+	if lat == nil || lng == nil {
+		return []string{"lat and lng go together: no position is noted"}
+	}
+	at, fence := point{v.Lat, v.Lng}, v.Fence.fence()
+	far := func(p point) bool { return at != (point{}) && metres(at, p) > farMetres }
+	holds := func(p point) bool { return fence.Holds(order.Point{Lat: p.lat, Lng: p.lng}) }
+	var notes []string
+	p := point{*lat, *lng}
+	if !holds(p) {
+		notes = append(notes, "its position is outside of the geofence of venue "+v.ID)
+	}
+	if far(p) {
+		notes = append(notes, fmt.Sprintf("its position is %s from venue %s", Apart(v.Lat, v.Lng, p.lat, p.lng), v.ID))
+	}
+	if q := (point{p.lng, p.lat}); len(notes) > 0 && math.Abs(q.lat) <= 90 && !far(q) && holds(q) {
+		notes = append(notes, "with lat and lng swapped it would be near")
+	}
+	return notes
+}
+
+// Apart is how far two WGS-84 positions are from each other, as people say it: 40 m,
+// 2.5 km, 190 km.
+func Apart(lat, lng, otherLat, otherLng float64) string {
+	switch m := metres(point{lat, lng}, point{otherLat, otherLng}); {
+	case m < 999.5:
+		return fmt.Sprintf("%.0f m", m)
+	case m < 9_950:
+		return fmt.Sprintf("%.1f km", m/1000)
+	default:
+		return fmt.Sprintf("%.0f km", m/1000)
+	}
 }
 
 func (a *API) provision(ctx context.Context, d NewDevice, b ProvisionBody) (any, error) {

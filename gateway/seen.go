@@ -168,11 +168,14 @@ func (l *LastSeen) read(id device.ID, fresh time.Duration) seenState {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), lastTimeout)
 	defer cancel()
-	if document, err := l.Store.Last(ctx, string(id)); err == nil {
-		var other seenState
-		if json.Unmarshal(document, &other) == nil && other.At.After(s.At) {
-			return other
-		}
+	document, err := l.Store.Last(ctx, string(id))
+	if err != nil {
+		s.Meters = nil // another replica may have heard more: no figures rather than older ones
+		return s
+	}
+	var other seenState
+	if json.Unmarshal(document, &other) == nil && other.At.After(s.At) {
+		return other
 	}
 	return s
 }
