@@ -369,6 +369,9 @@ func TestTheFeedLeavesOutWhatMayBeInUseAndMarksWhatNobodyCanTake(t *testing.T) {
 		t.Fatal(err)
 	}
 	v.reaches(ada, o.ID, "active", 60*time.Second)
+	if err := n.db.PlaceDevice(v.ctx, "bike-1", 30, 120); err != nil { // it tells where it goes
+		t.Fatal(err)
+	}
 	if err := staff.do(v.ctx, http.MethodPost, "/v1/operator/orders/"+o.ID+"/end", "k1", map[string]string{"reason": "lost"}, nil); err != nil {
 		t.Fatal(err)
 	}
