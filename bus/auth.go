@@ -17,7 +17,8 @@ import (
 type Authenticator interface {
 	// Device checks a password. Nil lets the device in; ErrDenied refuses it; any
 	// other error says that nobody can tell now, and the device's connection is cut
-	// without an answer, so that it tries again as after a lost link.
+	// without an answer, so that it tries again as after a lost link. ErrNotYet says
+	// that this is no fault.
 	Device(user, password string) error
 }
 
@@ -87,8 +88,10 @@ func (s *Server) answerLogin(live *server.Server, m *nats.Msg) {
 		s.refused.Add(count)
 		answer.Error = ErrDenied.Error()
 	default:
-		s.authErrors.Add(1)
-		s.log.Error("login cannot be checked", "err", err)
+		if !errors.Is(err, ErrNotYet) {
+			s.authErrors.Add(1)
+			s.log.Error("login cannot be checked", "err", err)
+		}
 		// An answer would reach the device as "not authorised", which it may take
 		// for final. A cut connection is something it knows how to repeat.
 		_ = live.DisconnectClientByID(connection.ID)

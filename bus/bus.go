@@ -39,6 +39,9 @@ var (
 	ErrBadConfig = errors.New("bad bus configuration")
 	// ErrDenied is what an Authenticator answers for a wrong device or password.
 	ErrDenied = errors.New("login denied")
+	// ErrNotYet is what an Authenticator answers while nobody hears what devices say:
+	// the one beat that a device sends when it comes would be lost. It comes again soon.
+	ErrNotYet = errors.New("devices are not heard yet")
 	// ErrSelfTest: the embedded server lets a client do what it must not.
 	ErrSelfTest = errors.New("broker self-test failed")
 	// ErrServerFailed: the embedded server could not start or ended by itself.

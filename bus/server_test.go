@@ -175,6 +175,21 @@ func TestUncheckableLoginIsCutWithoutAnAnswer(t *testing.T) {
 	b.device(t, "bike-1")
 }
 
+// TestADeviceComesOnceItIsHeard: what it says first is never lost, and a start is no
+// fault.
+func TestADeviceComesOnceItIsHeard(t *testing.T) {
+	b := startBroker(t, nil)
+	b.auth.set(func(p *passwords) { p.broken = fmt.Errorf("starting: %w", ErrNotYet) })
+	if _, err := b.loginRaw(t.Context(), "bike-1", "bike-1", "pw-bike-1"); err == nil || errors.Is(err, errLoginRefused) {
+		t.Errorf("got %v, want a cut connection", err)
+	}
+	if got := b.Stats(); got.AuthErrors != 0 || got.Refused != 0 {
+		t.Errorf("a start counts as a fault: %+v", got)
+	}
+	b.auth.set(func(p *passwords) { p.broken = nil })
+	b.device(t, "bike-1")
+}
+
 // TestADeviceLeavesLittleBehind: a device must not fill the store, which would
 // keep every other device from logging in.
 func TestADeviceLeavesLittleBehind(t *testing.T) {

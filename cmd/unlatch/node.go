@@ -82,6 +82,7 @@ type node struct {
 	timings    *timings
 	release    func()                // of the claim on the embedded broker
 	trouble    atomic.Pointer[error] // why devices cannot log in to it now; nil: they can
+	hearing    atomic.Bool           // what devices say is taken in: they may come
 
 	HTTPAddr, MetricsAddr, MQTTAddr, NATSAddr string
 }
@@ -258,12 +259,19 @@ func (n *node) kick(id device.ID) {
 	}
 }
 
-// authenticator lets devices into the embedded broker.
-type authenticator struct{ logins *gateway.Logins }
+// authenticator lets devices into the embedded broker, once they are heard: the beat
+// that a device sends when it comes is its only one for minutes.
+type authenticator struct {
+	logins  *gateway.Logins
+	hearing *atomic.Bool
+}
 
 func (a authenticator) Device(user, password string) error {
 	if err := a.logins.Check(user, password); err != nil {
 		return fmt.Errorf("%w: %w", bus.ErrDenied, err)
+	}
+	if !a.hearing.Load() {
+		return bus.ErrNotYet
 	}
 	return nil
 }
@@ -294,7 +302,7 @@ func (n *node) startBus(ctx context.Context) error {
 	natsPassword := hex.EncodeToString(c.Keys.derive("nats"))
 	n.server, err = bus.NewServer(bus.ServerConfig{StoreDir: filepath.Join(c.StoreDir, "nats"), MQTTAddr: c.MQTT, MQTTTLS: c.TLS,
 		NATSAddr: c.NATS, NATSPassword: natsPassword, NATSTLS: natsTLS(c), GatewayPassword: hex.EncodeToString(c.Keys.derive("gateway")),
-		Authenticator: authenticator{n.logins}, MaxPayload: maxPayload, Log: c.Log})
+		Authenticator: authenticator{n.logins, &n.hearing}, MaxPayload: maxPayload, Log: c.Log})
 	if err != nil {
 		return err
 	}
@@ -517,7 +525,11 @@ func (n *node) startUplinks(ctx context.Context) error {
 		return err
 	}
 	n.group.Go(func() error { return up.Run(ctx) })
-	return ready(ctx, "device messages", up.Ready())
+	if err := ready(ctx, "device messages", up.Ready()); err != nil {
+		return err
+	}
+	n.hearing.Store(true)
+	return nil
 }
 
 // deviceKeys gives the gateway the keys of devices that are not retired.
