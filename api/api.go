@@ -125,7 +125,7 @@ type API struct {
 	waits    *waits
 	fleet    *fleet
 	fonts    func() (*qr.Fonts, error) // read when labels are first drawn
-	drawing  chan struct{}             // who draws labels holds its one place
+	drawing  chan struct{}             // who draws labels or reads a photo holds its one place
 
 	riders  *buckets // by rider
 	codes   *buckets // by code

@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -11,13 +13,34 @@ import (
 	"github.com/unlatch/unlatch/order"
 )
 
-// itemFault is the kind of open item that a rider's report makes.
-const itemFault = "fault_reported"
+// photosADay is how many reports a rider may send a photo with in 24 hours.
+const photosADay = 20
 
 func (a *API) faultRoutes(h huma.API) {
 	op := forRiders("report-fault", http.MethodPost, "/v1/faults", "Report that something is wrong with a device")
-	op.Description = "Reporting the same fault of the same device again changes nothing."
+	op.Description = "Reporting the same fault of the same device again answers the report that is open already."
+	op.DefaultStatus = http.StatusCreated
 	register(a, h, op, a.reportFault)
+	op = forRiders("add-fault-photo", http.MethodPost, "/v1/faults/{id}/photo", "Send a photo with my report")
+	op.Description = "A JPEG or PNG of at most 5 MiB as the file field photo. It is kept as a JPEG of at most 1600 pixels, upright," +
+		" without the place, time and camera that phones write into photos. Another one takes its place."
+	op.MaxBodyBytes = photoMost + 64<<10 // what the form is wrapped in
+	op.BodyReadTimeout = time.Minute     // a phone at the edge of coverage
+	op.DefaultStatus = http.StatusNoContent
+	op.SkipValidateBody = true // which would read it as JSON
+	op.RequestBody = &huma.RequestBody{Required: true, Content: map[string]*huma.MediaType{"multipart/form-data": {Schema: &huma.Schema{
+		Type: huma.TypeObject, Required: []string{"photo"}, Properties: map[string]*huma.Schema{"photo": {Type: huma.TypeString, Format: "binary"}}}}}}
+	register(a, h, op, a.addFaultPhoto)
+	photo := &huma.Schema{Type: huma.TypeString, Format: "binary"}
+	register(a, h, answersOf(forRiders("get-my-fault-photo", http.MethodGet, "/v1/faults/{id}/photo", "The photo of my report"),
+		http.StatusOK, "image/jpeg", photo), a.myFaultPhoto)
+}
+
+func (a *API) operatorFaultRoutes(h huma.API) {
+	register(a, h, forStaff("list-faults", http.MethodGet, "/v1/operator/faults",
+		"What riders reported, oldest first; with all, what is dealt with too, newest first"), a.listFaults)
+	register(a, h, answersOf(forStaff("fault-photo", http.MethodGet, "/v1/operator/faults/{id}/photo", "The photo of a report"),
+		http.StatusOK, "image/jpeg", &huma.Schema{Type: huma.TypeString, Format: "binary"}), a.faultPhoto)
 }
 
 // FaultBody is a fault's report: exactly one of url and number.
@@ -28,9 +51,16 @@ type FaultBody struct {
 	Text   string `json:"text,omitempty" maxLength:"500"`
 }
 
+// FaultRef names a report.
+type FaultRef struct {
+	ID string `json:"id"`
+}
+
 type faultInput struct{ Body FaultBody }
 
-func (a *API) reportFault(ctx context.Context, in *faultInput) (*struct{}, error) {
+type faultOutput struct{ Body FaultRef }
+
+func (a *API) reportFault(ctx context.Context, in *faultInput) (*faultOutput, error) {
 	scanned, err := a.presented(in.Body.URL, in.Body.Number)
 	if err != nil {
 		return nil, err
@@ -40,7 +70,7 @@ func (a *API) reportFault(ctx context.Context, in *faultInput) (*struct{}, error
 		return nil, err
 	}
 	now := time.Now()
-	item := order.Item{ID: newID(now), Kind: itemFault, Device: code.Device, At: now,
+	item := order.Item{ID: newID(now), Kind: order.ItemFault, Device: code.Device, At: now,
 		Subject: fmt.Sprintf("%s/%d/%s/%s", code.Device, code.Outlet, in.Body.Kind, riderOf(ctx).rider),
 		Detail:  in.Body.Kind}
 	if in.Body.Text != "" {
@@ -53,5 +83,99 @@ func (a *API) reportFault(ctx context.Context, in *faultInput) (*struct{}, error
 	if len(rows) == 1 {
 		item.Venue = rows[0].Device.Venue
 	}
-	return nil, a.Store.OpenItem(ctx, item)
+	id, err := a.Store.ReportFault(ctx, item)
+	if err != nil {
+		return nil, err
+	}
+	return &faultOutput{FaultRef{id}}, nil
+}
+
+type faultPath struct {
+	ID string `path:"id" pattern:"^[A-Za-z0-9_-]{1,64}$"`
+}
+
+type faultPhotoInput struct {
+	ID          string `path:"id" pattern:"^[A-Za-z0-9_-]{1,64}$"`
+	ContentType string `header:"Content-Type" hidden:"true"`
+	RawBody     []byte `contentType:"multipart/form-data"`
+}
+
+func (a *API) addFaultPhoto(ctx context.Context, in *faultPhotoInput) (*struct{}, error) {
+	file, err := photoFrom(in.ContentType, in.RawBody)
+	if err != nil {
+		return nil, err
+	}
+	// One is unfolded at a time: a photo of 40 megapixels takes 200 MB while it is.
+	select {
+	case a.drawing <- struct{}{}:
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	photo, err := plainPhoto(file)
+	<-a.drawing
+	if err != nil {
+		return nil, err
+	}
+	err = a.Store.KeepPhoto(ctx, riderOf(ctx).rider, in.ID, photo, time.Now().Add(-24*time.Hour), photosADay)
+	return nil, instead(err, errFaultUnknown)
+}
+
+func (a *API) myFaultPhoto(ctx context.Context, in *faultPath) (*rawAnswer, error) {
+	photo, err := a.Store.Photo(ctx, in.ID, riderOf(ctx).rider)
+	return &rawAnswer{Status: http.StatusOK, ContentType: "image/jpeg", Body: photo}, instead(err, errFaultUnknown)
+}
+
+func (a *API) faultPhoto(ctx context.Context, in *faultPath) (*rawAnswer, error) {
+	photo, err := a.Store.Photo(ctx, in.ID, "")
+	return &rawAnswer{Status: http.StatusOK, ContentType: "image/jpeg", Body: photo}, instead(err, errFaultUnknown)
+}
+
+// Fault is what a rider reported, as staff see it. Closing it is closing the open item of
+// its id.
+type Fault struct {
+	ID       string     `json:"id"`
+	Kind     string     `json:"kind" enum:"wont_open,wont_close,damaged,misplaced,code_unreadable,other"`
+	Text     string     `json:"text,omitempty"`
+	Device   string     `json:"device"`
+	Outlet   int        `json:"outlet"`
+	Venue    string     `json:"venue,omitempty"`
+	Rider    string     `json:"rider"`
+	Photo    bool       `json:"photo" doc:"GET /v1/operator/faults/{id}/photo has it"`
+	At       time.Time  `json:"at"`
+	Age      int64      `json:"age_s" doc:"Whole seconds since at, when this was answered"`
+	ClosedAt *time.Time `json:"closed_at,omitempty"`
+	ClosedBy string     `json:"closed_by,omitempty"`
+}
+
+// FaultList is reports.
+type FaultList struct {
+	Faults []Fault `json:"faults"`
+}
+
+type listFaultsInput struct {
+	All   bool   `query:"all"`
+	Venue string `query:"venue" pattern:"^[A-Za-z0-9_-]{1,32}$"`
+	Limit int    `query:"limit" minimum:"1" maximum:"500" default:"100"`
+}
+
+type listFaultsOutput struct{ Body FaultList }
+
+func (a *API) listFaults(ctx context.Context, in *listFaultsInput) (*listFaultsOutput, error) {
+	rows, err := a.Store.Faults(ctx, in.All, in.Venue, in.Limit)
+	if err != nil {
+		return nil, err
+	}
+	now := time.Now()
+	return &listFaultsOutput{FaultList{each(rows, func(f order.FaultRow) Fault {
+		kind, text, _ := strings.Cut(f.Detail, ": ")
+		v := Fault{ID: f.ID, Kind: kind, Text: text, Device: string(f.Device), Outlet: 1, Venue: f.Venue, Photo: f.Photo, At: f.At,
+			Age: max(int64(now.Sub(f.At)/time.Second), 0), ClosedAt: f.ClosedAt, ClosedBy: f.ClosedBy}
+		if parts := strings.Split(f.Subject, "/"); len(parts) == 4 {
+			v.Rider = parts[3]
+			if n, err := strconv.Atoi(parts[1]); err == nil {
+				v.Outlet = n
+			}
+		}
+		return v
+	})}}, nil
 }

@@ -93,6 +93,14 @@ type nearbyInput struct {
 // Nearby is the devices around a position, nearest first, a hundred at most.
 type Nearby struct {
 	Devices []NearbyDevice `json:"devices"`
+	Venues  []NearbyVenue  `json:"venues" doc:"Of the devices"`
+}
+
+// NearbyVenue is a venue on the map; without a position where nobody said it.
+type NearbyVenue struct {
+	VenueCard
+	Lat *float64 `json:"lat,omitempty"`
+	Lng *float64 `json:"lng,omitempty"`
 }
 
 // NearbyDevice is a device with at least one available outlet.
@@ -147,5 +155,25 @@ func (a *API) nearby(ctx context.Context, in *nearbyInput) (*nearbyOutput, error
 	for i := range found { // a look-up each, so only for those that are shown
 		found[i].Battery = a.battery(device.ID(found[i].ID))
 	}
-	return &nearbyOutput{Nearby{found}}, nil
+	return &nearbyOutput{Nearby{found, venuesOf(found, venues, datum)}}, nil
+}
+
+// venuesOf lists the venues of devices by id.
+func venuesOf(found []NearbyDevice, venues map[string]order.Venue, datum Datum) []NearbyVenue {
+	list, seen := []NearbyVenue{}, map[string]bool{}
+	for _, d := range found {
+		if seen[d.Venue] {
+			continue
+		}
+		seen[d.Venue] = true
+		v := venues[d.Venue]
+		row := NearbyVenue{VenueCard: VenueCard{ID: v.ID, Name: v.Name, Phone: v.Phone}}
+		if at := (point{v.Lat, v.Lng}); at != (point{}) {
+			shown := at.in(datum)
+			row.Lat, row.Lng = &shown.lat, &shown.lng
+		}
+		list = append(list, row)
+	}
+	slices.SortFunc(list, func(x, y NearbyVenue) int { return cmp.Compare(x.ID, y.ID) })
+	return list
 }

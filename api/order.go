@@ -28,6 +28,7 @@ type Order struct {
 	Hold       int64        `json:"hold_fen" doc:"Held while the order is live, to be paid or confirmed while it is pending; fuel never costs more"`
 	Preset     *Preset      `json:"preset,omitempty"`
 	Live       *LiveFigures `json:"live,omitempty" doc:"What the display shows now; not yet proven"`
+	Running    *Running     `json:"running,omitempty" doc:"Of an active order that is billed by time, absent in lists"`
 	Fuel       *Fuel        `json:"fuel,omitempty" doc:"What flowed, by the pump's signed word"`
 	Quote      Quote        `json:"quote" doc:"Until the order has ended: what the least use would cost"`
 	Charged    int64        `json:"charged_fen" doc:"Taken of the hold"`
@@ -45,6 +46,14 @@ type Order struct {
 	Timeline   []Step       `json:"timeline,omitempty" doc:"Oldest first; absent in lists"`
 	Next       Next         `json:"next"`
 	Version    int64        `json:"version"`
+}
+
+// Running is what an order would cost if it ended now. It is no bill: that goes by what
+// the device proves.
+type Running struct {
+	Seconds int64     `json:"seconds"`
+	Fen     int64     `json:"fen"`
+	At      time.Time `json:"at"`
 }
 
 // Quote is what an order costs.
@@ -179,6 +188,9 @@ func (a *API) orderRoutes(h huma.API) {
 		"End a ride whose lock is proved closed, or stop a pump"), a.endOrder)
 	register(a, h, forRiders("cancel-order", http.MethodPost, "/v1/orders/{id}/cancel",
 		"Cancel an order that has not started, or stop a pump"), a.cancelOrder)
+	ring := forRiders("ring-order", http.MethodPost, "/v1/orders/{id}/ring", "Make what I use ring, so that I find it")
+	ring.DefaultStatus = http.StatusAccepted
+	register(a, h, ring, a.ringOrder)
 	a.updateRoutes(h)
 }
 
@@ -244,6 +256,11 @@ func (a *API) shown(ctx context.Context, o order.Order) (*orderAnswer, error) {
 	}
 	v := orderOf(o, moves, byForRiders)
 	v.Live = a.liveOf(o)
+	if r, err := a.Orders.Running(ctx, o); err != nil {
+		return nil, err
+	} else if r != nil {
+		v.Running = &Running{Seconds: r.Seconds, Fen: int64(r.Total), At: r.At}
+	}
 	if err := a.addPayments(ctx, o, &v, a.paymentOf); err != nil {
 		return nil, err
 	}
@@ -319,6 +336,11 @@ func newer(a, b order.Order) order.Order {
 
 func (a *API) endOrder(ctx context.Context, in *orderPath) (*orderAnswer, error) {
 	return a.act(ctx, in.ID, order.Act{Input: order.End})
+}
+
+func (a *API) ringOrder(ctx context.Context, in *orderPath) (*struct{}, error) {
+	_, err := a.act(ctx, in.ID, order.Act{Input: order.RingIt})
+	return nil, err
 }
 
 // CancelBody says how to go on, where that is wanted.

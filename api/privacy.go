@@ -58,9 +58,11 @@ type RiderTransfer struct {
 
 // FaultReport is what a rider reported of a device.
 type FaultReport struct {
+	ID     string     `json:"id"`
 	At     time.Time  `json:"at"`
 	Device string     `json:"device"`
 	Text   string     `json:"text" doc:"Its kind, and what was written"`
+	Photo  bool       `json:"photo" doc:"GET /v1/faults/{id}/photo has it"`
 	Closed *time.Time `json:"closed_at,omitempty"`
 }
 
@@ -115,8 +117,8 @@ func (a *API) export(ctx context.Context, rider string, act *order.Audit) (*ride
 			return RiderTransfer{ID: t.ID, At: t.At, Kind: string(t.Kind), Debit: string(t.Debit), Credit: string(t.Credit),
 				Amount: int64(t.Amount), Purpose: string(t.Purpose), Order: t.Order}
 		}),
-		Faults: each(f.Faults, func(i order.ItemRow) FaultReport {
-			return FaultReport{At: i.At, Device: string(i.Device), Text: i.Detail, Closed: i.ClosedAt}
+		Faults: each(f.Faults, func(i order.FaultRow) FaultReport {
+			return FaultReport{ID: i.ID, Photo: i.Photo, At: i.At, Device: string(i.Device), Text: i.Detail, Closed: i.ClosedAt}
 		}),
 		Logins: each(f.Logins, func(l order.RiderLogin) LoginRow { return LoginRow{l.Expires, l.Revoked} }),
 		Tracks: each(f.Tracks, func(t order.Track) Track { return Track{t.Order, stoodOf(t.Stood)} }),

@@ -47,6 +47,7 @@ var (
 	errVenueUnknown    = errors.New("there is no such venue")
 	errRiderUnknown    = errors.New("there is no such rider")
 	errItemUnknown     = errors.New("there is no such open item")
+	errFaultUnknown    = errors.New("there is no such report, or it is dealt with, or it has no photo")
 	errPaymentUnknown  = errors.New("there is no such payment")
 	errAPIKeyUnknown   = errors.New("there is no such API key")
 	errConfirm         = errors.New("ask for the stop again and confirm within 30 seconds")
@@ -156,6 +157,8 @@ var problems = []problemRow{
 	{Status: 404, Code: "venue_unknown", Title: "Venue is unknown", Errs: []error{errVenueUnknown}},
 	{Status: 404, Code: "rider_unknown", Title: "Rider is unknown", Errs: []error{errRiderUnknown}},
 	{Status: 404, Code: "payment_unknown", Title: "Payment is unknown", Errs: []error{errPaymentUnknown}},
+	{Status: 404, Code: "fault_unknown", Title: "Report is unknown", Errs: []error{errFaultUnknown}},
+	{Status: 422, Code: "photo_invalid", Title: "Photo cannot be taken", Errs: []error{errPhoto}, Tell: true},
 	{Status: 404, Code: "open_item_unknown", Title: "Open item is unknown", Errs: []error{errItemUnknown}},
 	{Status: 404, Code: "close_unknown", Title: "Close is unknown", Errs: []error{errCloseUnknown}},
 	{Status: 404, Code: "api_key_unknown", Title: "API key is unknown", Errs: []error{errAPIKeyUnknown}},

@@ -77,6 +77,8 @@ var leastRole = map[string]order.Role{
 	"erase-rider":        order.Admin,
 	"list-open-items":    order.Viewer,
 	"close-open-item":    order.Field,
+	"list-faults":        order.Viewer,
+	"fault-photo":        order.Viewer,
 	"list-audit":         order.Admin,
 	"list-staff":         order.Admin,
 	"add-staff":          order.Admin,

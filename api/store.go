@@ -28,6 +28,7 @@ type Store interface {
 	Members
 	Keys
 	Items
+	Faults
 	Audits
 	Payments
 	Passes
@@ -187,10 +188,24 @@ type Items interface {
 	// Items lists those that are open, oldest first, or all, newest first. An empty
 	// kind or venue filters nothing.
 	Items(ctx context.Context, all bool, kind, venue string, limit int) ([]order.ItemRow, error)
-	// OpenItem opens an item. One of the same kind and subject that is open
-	// already stays as it is; that is no error.
-	OpenItem(ctx context.Context, i order.Item) error
 	CloseItem(ctx context.Context, id string, a order.Audit) error
+}
+
+// Faults are riders' reports, each an item of kind order.ItemFault, with a photo or
+// without.
+type Faults interface {
+	// ReportFault opens a report and returns its id: that of the open one of the same
+	// subject, where there is one.
+	ReportFault(ctx context.Context, i order.Item) (id string, err error)
+	// Faults lists the open ones, oldest first, or all, newest first. An empty venue
+	// filters nothing.
+	Faults(ctx context.Context, all bool, venue string, limit int) ([]order.FaultRow, error)
+	// KeepPhoto keeps a JPEG of at most 2 MiB with a rider's own open report.
+	// order.ErrNotFound: there is no such report. order.ErrTooMany: they sent most photos,
+	// of other reports, since the moment.
+	KeepPhoto(ctx context.Context, rider, id string, image []byte, since time.Time, most int) error
+	// Photo is a report's; of the rider's own where one is named. order.ErrNotFound.
+	Photo(ctx context.Context, id, rider string) ([]byte, error)
 }
 
 // Audits are privileged acts, newest first.

@@ -27,8 +27,8 @@ type ActInput string
 
 // Cancel asks for a fence, or for the end where a stop can bring it. End is the
 // rider's word, believed where the outlet is proved closed, else asked of the device
-// where a stop can bring it. ForceEnd, GiveUpNow and Decide are staff's. Elapse is
-// time.
+// where a stop can bring it. RingIt makes the device tell where it is. ForceEnd,
+// GiveUpNow and Decide are staff's. Elapse is time.
 const (
 	Cancel    ActInput = "cancel"
 	End       ActInput = "end"
@@ -36,6 +36,7 @@ const (
 	GiveUpNow ActInput = "give_up"
 	Decide    ActInput = "decide"
 	Elapse    ActInput = "elapse"
+	RingIt    ActInput = "ring"
 )
 
 // Acted is what follows once the changes are committed.
@@ -78,6 +79,8 @@ func (a Act) Decide(s Snapshot, env Env) (Changes, Acted, error) {
 		err = t.decide(o, a.Amount, a.by())
 	case Elapse:
 		err = t.elapse(o)
+	case RingIt:
+		err = t.ring(o)
 	default:
 		err = ErrWrongState
 	}

@@ -114,6 +114,7 @@ type Item struct {
 const (
 	ItemQuarantined   = "evidence_quarantined" // it names another or an unknown order
 	ItemLost          = "evidence_lost"
+	ItemFault         = "fault_reported" // by a rider
 	ItemRestored      = "restored_from_backup"
 	ItemFlash         = "flash_replaced"
 	ItemContradiction = "evidence_contradicts"

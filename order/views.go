@@ -91,6 +91,13 @@ type ItemRow struct {
 	ClosedBy string
 }
 
+// FaultRow is a rider's report of a fault; its subject is
+// "{device}/{outlet}/{kind}/{rider}".
+type FaultRow struct {
+	ItemRow
+	Photo bool // there is one
+}
+
 // Unheard is a device that has to say where it stands, and an outlet to ask it by.
 type Unheard struct {
 	Device device.ID
@@ -124,7 +131,7 @@ type RiderFile struct {
 	Identified bool // a WeChat identity is kept, encrypted
 	Logins     []RiderLogin
 	Transfers  []RiderTransfer
-	Faults     []ItemRow
+	Faults     []FaultRow
 	Tracks     []Track
 	Messages   int // that wait to be sent
 }

@@ -15,8 +15,11 @@ import (
 	"github.com/unlatch/unlatch/order"
 )
 
-// faultsOf picks the reports of faults by a rider, $1: their subject ends in the id.
-const faultsOf = `kind = 'fault_reported' AND right(subject, 37) = '/' || $1::text`
+// faultsOf picks the reports of faults by a rider, named by a parameter: their subject
+// ends in the id.
+func faultsOf(rider string) string {
+	return `kind = '` + order.ItemFault + `' AND right(subject, 37) = '/' || ` + rider + `::text`
+}
 
 // RiderFile reads what is kept of a rider besides orders, payments and passes; a, where
 // not nil, is the audit row of the member of staff who asks, in the same transaction.
@@ -45,9 +48,9 @@ func (db *DB) RiderFile(ctx context.Context, rider string, a *order.Audit) (orde
 		Query(collect(&f.Transfers, func(row pgx.Row) (t order.RiderTransfer, err error) {
 			return t, row.Scan(&t.ID, &t.Kind, &t.Debit, &t.Credit, &t.Amount, &t.Purpose, &t.Order, &t.Hold, &t.At)
 		}))
-	b.Queue(`SELECT id::text, kind, device, venue, detail, at, closed_at FROM items WHERE `+faultsOf+` ORDER BY id DESC`, f.ID).
-		Query(collect(&f.Faults, func(row pgx.Row) (i order.ItemRow, err error) {
-			return i, row.Scan(&i.ID, &i.Kind, &i.Device, &i.Venue, &i.Detail, &i.At, &i.ClosedAt)
+	b.Queue(`SELECT id::text, kind, device, venue, detail, at, closed_at, EXISTS (SELECT FROM fault_photos p WHERE p.item = items.id) FROM items WHERE `+faultsOf("$1")+` ORDER BY id DESC`, f.ID).
+		Query(collect(&f.Faults, func(row pgx.Row) (i order.FaultRow, err error) {
+			return i, row.Scan(&i.ID, &i.Kind, &i.Device, &i.Venue, &i.Detail, &i.At, &i.ClosedAt, &i.Photo)
 		}))
 	b.Queue(`SELECT o.id::text, p.lat, p.lng, p.at FROM orders o JOIN positions p ON p.device = o.device AND `+during+`
 		WHERE o.rider = $1 ORDER BY p.at DESC`, f.ID).
@@ -147,7 +150,8 @@ func (db *DB) erase(ctx context.Context, e order.Erase) error {
 	b.Queue(`UPDATE riders SET openid_mac = $2, openid_box = '', openid_key = '', rider_group = '', erased_at = now() WHERE id = $1`, id, mac)
 	b.Queue(`UPDATE rider_tokens SET revoked_at = now() WHERE rider = $1 AND revoked_at IS NULL`, id)
 	b.Queue(`UPDATE rider_passes SET revoked_at = now(), version = version + 1 WHERE rider = $1 AND revoked_at IS NULL AND until_at > now()`, id)
-	b.Queue(`UPDATE items SET detail = split_part(detail, ':', 1) WHERE `+faultsOf, id)
+	b.Queue(`UPDATE items SET detail = split_part(detail, ':', 1) WHERE `+faultsOf("$1"), id)
+	b.Queue(`DELETE FROM fault_photos WHERE rider = $1`, id)
 	b.Queue(`DELETE FROM messages WHERE rider = $1`, id)
 	b.Queue(`DELETE FROM idempotency_keys WHERE principal = 'rider:' || $1`, id) // nobody can present them any more
 	b.Queue(`DELETE FROM positions p USING orders o WHERE o.rider = $1 AND o.device = p.device AND `+during, id)

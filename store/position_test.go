@@ -118,8 +118,10 @@ func TestSweepDropsWhatIsPastItsTimeAndNothingElse(t *testing.T) {
 		FROM idempotency_keys WHERE key = 'p1'`)
 	run(t, conn, aPayment+`('01900000-0000-7000-8000-0000000000f1', 'transaction', 'topup', '01900000-0000-7000-8000-00000000eeee', '', '', '', 'open', 5, 0, 0, 0, 0, false,
 		NULL, NULL, '', '', '', 0, now(), '', 1); INSERT INTO payment_moves VALUES ('01900000-0000-7000-8000-0000000000f1', 0, now(), '', 'open', 'x')`)
+	run(t, conn, `WITH i AS (INSERT INTO items (id, kind, subject, device, venue, detail, at) SELECT gen_random_uuid(), 'fault_reported', 'b/' || d, 'bike-1', 'campus', 'other',
+		now() - d * interval '1 day' FROM unnest(ARRAY[89, 91]) d RETURNING id, at) INSERT INTO fault_photos SELECT id, $1, at, 'x' FROM i`, testkit.Rider.ID)
 	// bike-3's order is live: its key p3 answers a retry still.
-	want := map[string]int64{"positions": 1, "rider_tokens": 2, "idempotency_keys": 3, "notices": 1, "messages": 1}
+	want := map[string]int64{"positions": 1, "rider_tokens": 2, "idempotency_keys": 3, "notices": 1, "messages": 1, "fault_photos": 1}
 	gone, err := db.Sweep(t.Context(), store.DefaultRetention)
 	if err != nil {
 		t.Fatal(err)
@@ -143,7 +145,7 @@ func TestSweepDropsWhatIsPastItsTimeAndNothingElse(t *testing.T) {
 		}
 	}
 	if gone, err = db.Sweep(t.Context(), store.Retention{Positions: 0, Logins: time.Hour, Keys: 365 * 24 * time.Hour, Notices: 365 * 24 * time.Hour,
-		Messages: 365 * 24 * time.Hour}); err != nil || gone["positions"] != 1 {
+		Messages: 365 * 24 * time.Hour, Photos: 365 * 24 * time.Hour}); err != nil || gone["positions"] != 1 {
 		t.Errorf("without a history %v went, %v; want the one position left", gone, err)
 	}
 	if c := audit(t, db); len(c.Findings) != 0 {

@@ -14,10 +14,11 @@ type Retention struct {
 	Keys      time.Duration // idempotency keys; those of live orders and open payments stay
 	Notices   time.Duration // of WeChat, after they were dealt with
 	Messages  time.Duration // that nobody could be told
+	Photos    time.Duration // of faults, after they came
 }
 
 // DefaultRetention is 30 days, for what may have to be looked up again 90.
-var DefaultRetention = Retention{Positions: 30 * day, Logins: 30 * day, Keys: 90 * day, Notices: 90 * day, Messages: 30 * day}
+var DefaultRetention = Retention{Positions: 30 * day, Logins: 30 * day, Keys: 90 * day, Notices: 90 * day, Messages: 30 * day, Photos: 90 * day}
 
 const day = 24 * time.Hour
 
@@ -41,6 +42,7 @@ func (db *DB) Sweep(ctx context.Context, r Retention) (map[string]int64, error) 
 			AND NOT EXISTS (SELECT FROM payments p WHERE p.state NOT IN ('paid', 'closed') AND x.principal = 'rider:' || p.rider)`},
 		{"notices", r.Notices, `x.done_at <= now() - $1::interval`},
 		{"messages", r.Messages, `x.at <= now() - $1::interval`},
+		{"fault_photos", r.Photos, `x.at <= now() - $1::interval`},
 	} {
 		for {
 			tag, err := db.pool.Exec(ctx, `DELETE FROM `+s.table+` WHERE ctid = ANY(ARRAY(SELECT x.ctid FROM `+s.table+` x WHERE `+s.where+`
