@@ -38,6 +38,7 @@ type closing struct {
 }
 
 func TestAStationClosesItsShiftsAndHandsOutItsTaxData(t *testing.T) {
+	t.Parallel()
 	v := fuelVenue(t, venueConfig{Pumps: []string{"pump-1"}, Riders: []string{"ada"}})
 	c, staff := v.rider("ada", 0, 50_000), v.staff()
 	sell := func(ml int64) sale {

@@ -397,6 +397,7 @@ func atoi(t *testing.T, text string) int {
 // tells what that took. UNLATCH_STICKERS=all does it with 100,000 codes; memory must
 // not grow with them.
 func TestManyStickersAreMintedAndWritten(t *testing.T) {
+	t.Parallel()
 	count := 5000
 	if os.Getenv("UNLATCH_STICKERS") == "all" {
 		count = 100_000

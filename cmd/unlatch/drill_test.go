@@ -22,6 +22,7 @@ import (
 // backup, for the same locks, pumps, riders and the same WeChat, which all know more
 // than it does.
 func TestRestoringAnOlderBackup(t *testing.T) {
+	t.Parallel()
 	const fleet, before, after = 40, 60, 130
 	var bikes, riders []string
 	for i := range fleet {

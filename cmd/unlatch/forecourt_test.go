@@ -14,6 +14,7 @@ import (
 // What staff and the forecourt itself do to sales.
 
 func TestStopsAreLiftedByAHandAtThePumpAlone(t *testing.T) {
+	t.Parallel()
 	pumps := []string{"one", "two"}
 	v := fuelVenue(t, venueConfig{Pumps: pumps, Bikes: []string{"bike-1"}, Riders: []string{"ada", "ben", "cleo"}})
 	ada, ben, staff := v.rider("ada", 0, 50_000), v.rider("ben", 0, 50_000), v.staff()
@@ -213,6 +214,7 @@ func TestAVenueMaySellAtItsKioskAlone(t *testing.T) {
 }
 
 func TestAPriceCountsFromItsTimeAndNeverForASaleThatBegan(t *testing.T) {
+	t.Parallel()
 	v := fuelVenue(t, venueConfig{Pumps: []string{"pump-1"}, Riders: []string{"ada"}})
 	c, staff := v.rider("ada", 0, 50_000), v.staff()
 	o, err := v.buy(c, v.codes["pump-1/1"], yuan200)
@@ -263,6 +265,7 @@ func TestAPriceCountsFromItsTimeAndNeverForASaleThatBegan(t *testing.T) {
 }
 
 func TestStaffMayTakeATestDelivery(t *testing.T) {
+	t.Parallel()
 	v := fuelVenue(t, venueConfig{Pumps: []string{"pump-1"}, Riders: []string{"ada"}})
 	staff := v.staff()
 	deliver := func(key string, preset any) (sale, error) {

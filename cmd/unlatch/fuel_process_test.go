@@ -19,6 +19,7 @@ import (
 // a pump of a process of its own gives fuel. The pump goes on, is hung up with
 // nobody to tell, and the second start bills exactly what it signed.
 func TestServerKilledInMidFuelling(t *testing.T) {
+	t.Parallel()
 	dir := readmeFolder(t)
 	data, broker := filepath.Join(dir, "data"), freePort(t)
 	first, r := running(t, dir, "--data", data, "--mqtt", broker)

@@ -217,6 +217,7 @@ func fuelVenue(t *testing.T, c venueConfig) *venue {
 }
 
 func TestWholeSales(t *testing.T) {
+	t.Parallel()
 	var pumps, riders []string
 	for i := range fuelScenarios {
 		pump := fmt.Sprintf("pump-%d", i)
@@ -278,6 +279,7 @@ func (s fuelScenario) run(v *venue, pump, rider string) {
 }
 
 func TestTheRiderSeesTheLitresRun(t *testing.T) {
+	t.Parallel()
 	v := fuelVenue(t, venueConfig{Replicas: 2, Pumps: []string{"pump-1"}, Riders: []string{"ada"}})
 	c := v.rider("ada", 1, 50_000) // asks the replica that may not hear the pump
 	o, err := v.buy(c, v.codes["pump-1/1"], yuan200)

@@ -116,6 +116,7 @@ type bikeWatch struct {
 // TestTheFeedHidesRentedBikesAndRotatesTheirIdsThroughAThousandRides. Every file of
 // every read is valid by the published schemas.
 func TestTheFeedHidesRentedBikesAndRotatesTheirIdsThroughAThousandRides(t *testing.T) {
+	t.Parallel()
 	const bikes, ridesEach = 25, 40
 	var ids, riders []string
 	for i := range bikes {

@@ -265,7 +265,12 @@ func (v *venue) order(c client, id string) seen {
 func (v *venue) reaches(c client, id, state string, patience time.Duration) seen {
 	v.t.Helper()
 	var o seen
-	v.until(fmt.Sprintf("order %s is %s (it is %s)", id, state, o.State), patience, func() bool {
+	defer func() {
+		if v.t.Failed() && o.State != state {
+			v.t.Logf("order %s is %s: %+v", id, o.State, o)
+		}
+	}()
+	v.until(fmt.Sprintf("order %s is %s", id, state), patience, func() bool {
 		o = v.order(c, id)
 		return o.State == state
 	})

@@ -17,6 +17,7 @@ import (
 // off after the fact, fails before it, signs badly, and delivers its notifications
 // twice, late, out of order, forged or never. At the end every fen agrees.
 func TestPaymentsInBadWeather(t *testing.T) {
+	t.Parallel()
 	const riders = 12
 	var names, bikes []string
 	for i := range riders {

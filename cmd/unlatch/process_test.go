@@ -86,6 +86,7 @@ func as(t *testing.T, r readyFile, name string) (*venue, client) {
 // server, database, broker and bikes alike, and wipes the broker's state besides;
 // the second start must find the ride and bill it once.
 func TestKilledProcessGoesOn(t *testing.T) {
+	t.Parallel()
 	dir := readmeFolder(t)
 	data := filepath.Join(dir, "data")
 	first, r := running(t, dir, "--data", data)

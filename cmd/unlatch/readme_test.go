@@ -68,6 +68,7 @@ var expected = []string{
 // TestReadmeTellsTheTruth runs README.md's commands as they stand there, in one
 // shell, with only the ports replaced by free ones.
 func TestReadmeTellsTheTruth(t *testing.T) {
+	t.Parallel()
 	root, err := filepath.Abs("../..")
 	if err != nil {
 		t.Fatal(err)

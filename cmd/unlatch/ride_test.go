@@ -141,6 +141,7 @@ func restored(v *venue, bike string, _ client, _ seen) {
 }
 
 func TestWholeRides(t *testing.T) {
+	t.Parallel()
 	var bikes, riders []string
 	for i := range scenarios {
 		bikes, riders = append(bikes, fmt.Sprintf("bike-%d", i)), append(riders, fmt.Sprintf("rider-%d", i))

@@ -159,6 +159,7 @@ func (zeros) Read(p []byte) (int, error) { clear(p); return len(p), nil }
 // same words. Either way what runs ends, and when there is room again all is as it
 // should be.
 func TestDiskFillsUpInMidRun(t *testing.T) {
+	t.Parallel()
 	for name, watch := range map[string]bool{"the watch sees it coming": true, "Postgres says so": false} {
 		t.Run(name, func(t *testing.T) {
 			disk := smallDisk(t, 256)

@@ -25,7 +25,8 @@ func TestThousandStartsOnTwoReplicas(t *testing.T) {
 	for i := range bikes {
 		fleet = append(fleet, fmt.Sprintf("bike-%03d", i))
 	}
-	v := newVenue(t, venueConfig{Replicas: 2, Bikes: fleet, Riders: names})
+	v := newVenue(t, venueConfig{Replicas: 2, Bikes: fleet, Riders: names,
+		Orders: order.Config{StartDeadline: time.Minute}}) // on a slow machine the last of a thousand waits
 	seed := uint64(time.Now().UnixNano())
 	t.Logf("seed %d", seed)
 	random := rand.New(rand.NewPCG(seed, 0))
