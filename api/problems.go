@@ -255,7 +255,7 @@ func problemOf(err error) (p *Problem, known bool) {
 	}
 	detail := sentinel.Error()
 	if row.Tell {
-		detail = err.Error()
+		detail = order.Plain(err)
 	}
 	p = row.problem(detail)
 	var late *limited

@@ -303,6 +303,10 @@ func TestTheCommandLinePrintsStickers(t *testing.T) {
 			t.Errorf("unlatch %s: went through: %s", strings.Join(c, " "), out)
 		}
 	}
+	named := filepath.Join(dir, "labels.pdf")
+	if out, err := v.unlatch(admin, "codes", "mint", "--count", "3", "--venue", demoVenue, "--sheet", "a4-3x8", "--out", named); err == nil || !strings.Contains(err.Error()+out, "this is a folder") {
+		t.Errorf("--out %s: %v %s", named, err, out)
+	}
 	if out := mustRun("codes", "batches"); strings.Count(out, "\n") != 1 {
 		t.Errorf("a refused command minted: %s", out)
 	}

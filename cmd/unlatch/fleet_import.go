@@ -16,6 +16,7 @@ import (
 	"strings"
 
 	"github.com/unlatch/unlatch/api"
+	"github.com/unlatch/unlatch/order"
 )
 
 type importCmd struct {
@@ -450,7 +451,7 @@ func report(out io.Writer, rows []*fleetRow, begun, dry bool) error {
 		case len(r.wrong) > 0:
 			verdict, sum, says = "WRONG", "wrong", r.wrong
 		case r.failed != nil:
-			verdict, says = "FAILED", append(slices.Clone(r.did), r.failed.Error())
+			verdict, says = "FAILED", append(slices.Clone(r.did), order.Plain(r.failed))
 			if !r.made {
 				sum = "left"
 			}

@@ -124,8 +124,17 @@ func (s keysStatusCmd) Run(ctx context.Context, log *slog.Logger, out io.Writer)
 		fmt.Fprintln(out, "Nobody is behind: unlatch keys forget drops the key before.")
 		return nil
 	}
-	fmt.Fprintf(out, "Behind: %s\n", strings.Join(behind, " "))
+	fmt.Fprintf(out, "Behind: %s\n", some(behind))
 	return errFound
+}
+
+// some names a few ids and counts the rest.
+func some(ids []string) string {
+	const most = 20
+	if len(ids) <= most {
+		return strings.Join(ids, " ")
+	}
+	return fmt.Sprintf("%s and %d more", strings.Join(ids[:most], " "), len(ids)-most)
 }
 
 // withStore opens the database for what reads no identity.
@@ -174,7 +183,7 @@ func (f keysForgetCmd) Run(ctx context.Context, log *slog.Logger, out io.Writer)
 		}
 		if len(behind) > 0 && !f.Abandon {
 			return fmt.Errorf("%d devices do not know the new key alone: %s. Wait until they were heard, provision them anew or retire them; --abandon gives them up",
-				len(behind), strings.Join(behind, " "))
+				len(behind), some(behind))
 		}
 		if len(behind) > 0 {
 			given, err = db.AbandonKey(ctx, k.keyID())

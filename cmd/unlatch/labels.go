@@ -26,7 +26,7 @@ type labelFlags struct {
 	OffsetY float64 `name:"offset-y" placeholder:"MM" help:"Move everything down by so many millimetres."`
 	DPI     int     `name:"dpi" default:"300" help:"Dots per inch of the printer, such as 203, 300 or 600: modules are whole dots."`
 	Part    int     `default:"2000" help:"Most labels in one file of pdf or zpl; memory grows with it."`
-	Out     string  `default:"." type:"path" help:"Folder for the files."`
+	Out     string  `default:"." type:"path" help:"Folder for the files; it may not exist yet."`
 }
 
 // format is the one that was asked for or that fits.
@@ -42,6 +42,10 @@ func (f labelFlags) format() string {
 
 // printer checks the flags. It is nil for a list, which draws nothing.
 func (f labelFlags) printer() (*qr.Printer, error) {
+	switch strings.ToLower(filepath.Ext(f.Out)) {
+	case ".pdf", ".zpl", ".csv", ".svg", ".png", ".zip":
+		return nil, fmt.Errorf("--out %s: this is a folder, in which the files get names of their own; give such as %s", f.Out, filepath.Dir(f.Out))
+	}
 	if f.format() == "csv" {
 		return nil, nil
 	}

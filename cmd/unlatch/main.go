@@ -95,7 +95,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 		fmt.Fprintln(stderr, "unlatch: interrupted")
 		return 130
 	default:
-		fmt.Fprintf(stderr, "unlatch: %v\n", err)
+		fmt.Fprintf(stderr, "unlatch: %s\n", order.Plain(err))
 		return 1
 	}
 }
