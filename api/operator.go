@@ -30,6 +30,7 @@ func (a *API) operatorRoutes(h huma.API) {
 	a.operatorPassRoutes(h)
 	a.itemRoutes(h)
 	a.operatorFaultRoutes(h)
+	a.statisticsRoutes(h)
 	a.staffRoutes(h)
 	register(a, h, forStaff("list-audit", http.MethodGet, "/v1/operator/audit", "Privileged acts, newest first"), a.listAudit)
 }

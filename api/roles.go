@@ -77,6 +77,7 @@ var leastRole = map[string]order.Role{
 	"erase-rider":        order.Admin,
 	"list-open-items":    order.Viewer,
 	"close-open-item":    order.Field,
+	"statistics":         order.Finance,
 	"list-faults":        order.Viewer,
 	"fault-photo":        order.Viewer,
 	"list-audit":         order.Admin,

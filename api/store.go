@@ -29,6 +29,7 @@ type Store interface {
 	Keys
 	Items
 	Faults
+	Figures
 	Audits
 	Payments
 	Passes
@@ -189,6 +190,12 @@ type Items interface {
 	// kind or venue filters nothing.
 	Items(ctx context.Context, all bool, kind, venue string, limit int) ([]order.ItemRow, error)
 	CloseItem(ctx context.Context, id string, a order.Audit) error
+}
+
+// Figures are what is read of many orders, for eyes only.
+type Figures interface {
+	// Statistics reads how a span went. order.ErrTooMany: it is too long.
+	Statistics(ctx context.Context, q order.StatisticsQuery) (order.Statistics, error)
 }
 
 // Faults are riders' reports, each an item of kind order.ItemFault, with a photo or
