@@ -89,6 +89,8 @@ type Config struct {
 	Firmware string
 	// Position is told in telemetry. nil: no fix.
 	Position *wire.Position
+	// Bluetooth: it has the second road (P10).
+	Bluetooth bool
 }
 
 // Controller is one simulated device. It is not safe for concurrent use. Every
@@ -116,6 +118,7 @@ type Controller struct {
 	resendAt    time.Time // zero: nothing to resend
 	resendStep  int
 	sentUpTo    uint64 // pieces up to here were sent since the last connect, resend or replay
+	phone       phone
 
 	// These belong to the observer.
 	moved uint64 // changes of the body, for who stores it
@@ -230,6 +233,7 @@ func (c *Controller) PowerCut() {
 	c.out = nil
 	c.beatAt, c.telemetryAt, c.answerAt, c.answeredAt, c.resendAt = time.Time{}, time.Time{}, time.Time{}, time.Time{}, time.Time{}
 	c.resendStep, c.sentUpTo = 0, 0
+	c.phone = phone{}
 }
 
 // pass reports whether the device is still running after step.
@@ -292,10 +296,10 @@ func (c *Controller) NextWake() time.Time {
 		return next
 	}
 	next = c.kind.next()
-	if !c.connected {
+	if !c.connected && !c.phone.connected {
 		return next
 	}
-	for _, at := range []time.Time{c.beatAt, c.telemetryAt, c.answerAt, c.resendAt} {
+	for _, at := range []time.Time{c.beatAt, c.telemetryAt, c.answerAt, c.resendAt, c.phone.resendAt} {
 		if !at.IsZero() && (next.IsZero() || at.Before(next)) {
 			next = at
 		}
@@ -309,7 +313,7 @@ func (c *Controller) Tick(now time.Time) []Packet {
 	if !c.powered {
 		return nil
 	}
-	if c.kind.advance(now); !c.connected {
+	if c.kind.advance(now); !c.connected && !c.phone.connected {
 		return c.done(now)
 	}
 	due := func(at time.Time) bool { return !at.IsZero() && !now.Before(at) }
@@ -326,6 +330,9 @@ func (c *Controller) Tick(now time.Time) []Packet {
 	}
 	if due(c.resendAt) {
 		c.resend(now)
+	}
+	if due(c.phone.resendAt) {
+		c.phoneResend(now)
 	}
 	return c.done(now)
 }
@@ -367,8 +374,21 @@ func (c *Controller) emitPresence() {
 	c.emit(wire.PresenceTopic(c.Device), payload, err)
 }
 
-// emitBeat sends a beat and sets the time of the next (P9.1).
+// emitBeat sends a beat, on every road, and sets the time of the next (P9.1).
 func (c *Controller) emitBeat(now time.Time) {
+	sealed, err := c.sealBeat(now)
+	c.emit(wire.EvidenceTopic(c.Device), sealed, err)
+	if err == nil {
+		c.notify(sealed)
+	}
+	every, _ := c.kind.pace()
+	if every == 0 {
+		every = time.Duration(c.param(wire.ParamBeatSeconds)) * time.Second
+	}
+	c.beatAt = now.Add(every*9/10 + c.jitter(every/5))
+}
+
+func (c *Controller) sealBeat(now time.Time) ([]byte, error) {
 	f := c.flash
 	b := wire.Beat{
 		Epoch: f.Epoch, Boot: c.boot, Uptime: c.Uptime(now), Journal: f.Journal, Lowest: f.Lowest(), Highest: f.Highest,
@@ -378,14 +398,8 @@ func (c *Controller) emitBeat(now time.Time) {
 		o := f.outlet(n)
 		b.Outlets = append(b.Outlets, wire.OutletBeat{Outlet: n, LastSeq: o.LastSeq, Closed: c.kind.closed(n, o), Counters: c.kind.counters(n, o)})
 	}
-	sealed, err := wire.SealBeat(c.Key, c.Device, b)
 	c.stats.Beats++
-	c.emit(wire.EvidenceTopic(c.Device), sealed, err)
-	every, _ := c.kind.pace()
-	if every == 0 {
-		every = time.Duration(c.param(wire.ParamBeatSeconds)) * time.Second
-	}
-	c.beatAt = now.Add(every*9/10 + c.jitter(every/5))
+	return wire.SealBeat(c.Key, c.Device, b)
 }
 
 // hastenBeat brings the next beat forward to the pace that the kind asks for now.

@@ -65,9 +65,10 @@ type Device struct {
 	dialing    bool
 	cancelDial context.CancelFunc
 	dials      sync.WaitGroup
-	stored     uint64 // flash writes when last stored
-	moved      uint64 // changes of the body by then
-	changed    bool   // a hand was at the body since
+	stored     uint64    // flash writes when last stored
+	moved      uint64    // changes of the body by then
+	changed    bool      // a hand was at the body since
+	phoneUntil time.Time // when a phone that does not come back is gone; zero: none is here
 }
 
 // linkNews is what happened to a connection or an attempt at one.
@@ -153,6 +154,7 @@ func (d *Device) Run(ctx context.Context) error {
 			now = time.Now()
 			out = d.hear(now, news)
 		case now = <-timer.C:
+			d.forgetPhone(now)
 			out = append(d.deliver(now, d.net.Due(now)), d.c.Tick(now)...)
 		}
 		if err := d.store(); err != nil {
@@ -195,7 +197,7 @@ func (d *Device) store() error {
 // untilWake is how long nothing is due.
 func (d *Device) untilWake(now time.Time) time.Duration {
 	wait := time.Hour
-	for _, at := range []time.Time{d.c.NextWake(), d.net.Next()} {
+	for _, at := range []time.Time{d.c.NextWake(), d.net.Next(), d.phoneUntil} {
 		if !at.IsZero() {
 			wait = min(wait, max(0, at.Sub(now)))
 		}

@@ -18,6 +18,10 @@ import (
 //	POST /devices/{id}/power        {"do": "cut" | "restore", "at": step}
 //	POST /devices/{id}/network      NetworkOrder
 //
+// With Bluetooth alone; see Device.Bluetooth:
+//
+//	POST /devices/{id}/bluetooth    {"frames": ["<hex>", ...]}, at most 256; answers {"frames": [...]}
+//
 // Locks alone:
 //
 //	POST /devices/{id}/close        push the bolt home
@@ -35,7 +39,7 @@ import (
 //	POST /devices/{id}/crank        {"outlet": n, "nozzle": n, "ml": n}: past the meter in no use
 //
 // A cut with "at" is armed for the next time that the device passes that Step.
-// POSTs answer with the state after them. Errors are RFC 9457 problems; what no
+// Other POSTs answer with the state after them. Errors are RFC 9457 problems; what no
 // hand can do to the device as it is (ErrImpossible) is one of status 400.
 func (f *Fleet) Handler() http.Handler {
 	mux := http.NewServeMux()
@@ -54,6 +58,7 @@ func (f *Fleet) Handler() http.Handler {
 	mux.HandleFunc("GET /devices/{id}", f.direct(func(*Device, string) (stageFunc, error) {
 		return func(context.Context, *Device, []byte) error { return nil }, nil
 	}))
+	mux.HandleFunc("POST /devices/{id}/bluetooth", f.bluetooth)
 	mux.HandleFunc("POST /devices/{id}/{direction}", f.direct(direction))
 	return mux
 }

@@ -62,6 +62,8 @@ func (c *Controller) journal(now time.Time, n uint8, before, after Step, e wire.
 		return false
 	}
 	c.emitEntry(entry)
+	c.notify(entry.Sealed)
+	c.phoneJournalled(now, entry.Seq)
 	if c.sentUpTo == entry.Seq-1 && c.connected {
 		c.sentUpTo = entry.Seq
 	}
@@ -91,6 +93,7 @@ func (c *Controller) ack(now time.Time, ack wire.AckArgs) {
 		if ack.N < n {
 			c.sentUpTo = n
 			c.restartResend(now)
+			c.phoneAcked(now, n, true)
 		}
 		return
 	}
@@ -102,6 +105,7 @@ func (c *Controller) ack(now time.Time, ack wire.AckArgs) {
 		c.sentUpTo = n
 	}
 	c.restartResend(now)
+	c.phoneAcked(now, n, replay)
 }
 
 // restartResend sends what may go now and was not sent, and starts waiting anew.

@@ -92,6 +92,7 @@ func (c *Controller) repeat(now time.Time, cmd wire.Command) {
 	}
 	if e, ok := c.flash.result(cmd.Outlet, cmd.Seq, cmd.ID); ok {
 		c.emitEntry(e)
+		c.notify(e.Sealed)
 		return
 	}
 	c.oweAnswer(now)

@@ -33,6 +33,8 @@ type Provision struct {
 	// formatted; 0: their defaults.
 	CodeSeconds int64 `json:"code_seconds,omitempty"`
 	CodeLength  int64 `json:"code_length,omitempty"`
+	// Bluetooth: it has the second road.
+	Bluetooth bool `json:"bluetooth,omitempty"`
 }
 
 // ReadProvision reads and checks one provisioning file.
@@ -84,6 +86,8 @@ func (p *Provision) Config() Config {
 		Device: p.Device,
 		Epoch:  p.Epoch,
 		Key:    wire.NewSigner(ed25519.NewKeyFromSeed(p.Key)),
+
+		Bluetooth: p.Bluetooth,
 	}
 	for _, key := range p.ServerKeys {
 		c.ServerKeys = append(c.ServerKeys, key)

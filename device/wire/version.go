@@ -38,6 +38,8 @@ import "fmt"
 //	               parameters 4 and 5; reasons 8, 37, 50, 51 and 52; the state
 //	               of an outlet in its meter. A config with wall_ms alone is now
 //	               malformed; no device had a use for one.
+//	1  2026-11-23  Bluetooth as a second road, for locks: the same messages in
+//	               frames; see frame.go.
 //
 // Adding a label, a reason or a parameter that old firmware may ignore keeps
 // the version. Changing the meaning of a label, or adding a rule that a device
