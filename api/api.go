@@ -19,6 +19,7 @@ import (
 	"github.com/unlatch/unlatch/device"
 	"github.com/unlatch/unlatch/order"
 	"github.com/unlatch/unlatch/qr"
+	"github.com/unlatch/unlatch/rider"
 )
 
 // maxBody is the largest request body, in bytes.
@@ -46,6 +47,9 @@ type ProvisionRequest struct {
 	Outlets int
 	Grades  map[uint8]map[uint8]string // by outlet and nozzle; see order.Provision
 	Display bool
+	// Bluetooth: a rider's phone can carry commands and words for it.
+	Bluetooth bool
+
 	OnlyNew bool        // order.ErrExists when it is known
 	DryRun  bool        // check everything, change nothing, return no file
 	Staff   order.Audit // who and why, for order.Provision
@@ -61,6 +65,10 @@ type Config struct {
 	Watcher Watcher         // nil: who waits hears of a move at the next re-read
 	Battery order.LastKnown // nil: no battery is shown
 	Live    Live            // nil: no display is shown
+	Words   Words           // nil: no phone carries words
+	// BluetoothService is the UUID of the GATT service of devices with a second road; "":
+	// nobody is told of it.
+	BluetoothService string
 	// Pay opens notifications and signs payments; nil: riders cannot pay with WeChat.
 	Pay WeChatPay
 	// Noticed is called after a notification was kept; it must not block.
@@ -93,10 +101,18 @@ type Config struct {
 	// TrustProxy takes a source's address from the last entry of X-Forwarded-For.
 	// Set it behind a proxy that appends to that header, and only there.
 	TrustProxy bool
-	Log        *slog.Logger
+	// WeChatLink opens WeChat from the page behind a code, where a phone's browser shows
+	// it: an https or weixin address, {code} in it stands for what was scanned. "": no link.
+	WeChatLink string
+	// CodePage writes the page behind a code; rider.Page unless given.
+	CodePage func(http.ResponseWriter, string, rider.View) error
+	Log      *slog.Logger
 }
 
 func (c Config) withDefaults() Config {
+	if c.CodePage == nil {
+		c.CodePage = rider.Page
+	}
 	if c.Scheme == "" {
 		c.Scheme = "https"
 	}
@@ -128,6 +144,7 @@ type API struct {
 	drawing  chan struct{}             // who draws labels or reads a photo holds its one place
 
 	riders  *buckets // by rider
+	words   *buckets // by rider
 	codes   *buckets // by code
 	sources *buckets // by source address
 
@@ -172,6 +189,7 @@ func New(c Config) (*API, error) {
 		fonts:    sync.OnceValues(func() (*qr.Fonts, error) { return qr.LoadFonts(c.LabelFont) }),
 		drawing:  make(chan struct{}, 1),
 		riders:   newBuckets(c.Limits.Rider, c.Limits.Kept),
+		words:    newBuckets(c.Limits.Words, c.Limits.Kept),
 		codes:    newBuckets(c.Limits.Code, c.Limits.Kept),
 		sources:  newBuckets(c.Limits.Source, c.Limits.Kept),
 		refusals: map[string]int64{},

@@ -49,6 +49,7 @@ type Device struct {
 	PlacedAt      *time.Time `json:"placed_at,omitempty" doc:"When it told its position, or staff did"`
 	Outside       bool       `json:"outside,omitempty" doc:"Of its venue's geofence"`
 	Display       bool       `json:"display,omitempty" doc:"It shows rotating codes"`
+	Bluetooth     bool       `json:"bluetooth,omitempty" doc:"Riders' phones can carry commands and words for it"`
 	Battery       *int       `json:"battery,omitempty" doc:"Percent, as last told"`
 	Outlets       []Outlet   `json:"outlets"`
 }
@@ -63,6 +64,15 @@ type Outlet struct {
 	Opens        uint64       `json:"opens" doc:"As counted by the device"`
 	Nozzles      []Nozzle     `json:"nozzles,omitempty" doc:"Of a pump's side"`
 	Live         *LiveFigures `json:"live,omitempty" doc:"What its display shows; unsigned"`
+
+	Reserved *Kept `json:"reserved,omitempty" doc:"For whom it is kept now"`
+}
+
+// Kept is for whom an outlet is kept.
+type Kept struct {
+	ID    string    `json:"id" doc:"Of the reservation"`
+	Rider string    `json:"rider"`
+	Until time.Time `json:"until"`
 }
 
 // DevicePage is one page of devices.
@@ -114,7 +124,7 @@ func (a *API) deviceOf(row order.DeviceRow, venues []order.Venue) Device {
 	v := Device{ID: string(d.ID), Kind: kindOf(d.Kind), Venue: d.Venue, Epoch: int64(d.Epoch), Service: string(d.Service),
 		ServiceReason: d.ServiceReason, HeardAt: optionalTime(d.HeardAt), Firmware: d.Firmware, Lat: row.Lat, Lng: row.Lng,
 		PlacedAt: row.PlacedAt, Outside: outside(row, venues),
-		Battery: a.battery(d.ID), Display: d.Display}
+		Battery: a.battery(d.ID), Display: d.Display, Bluetooth: d.Bluetooth}
 	if d.Halt != nil {
 		v.Stopped = d.Halt.Reason
 	}
@@ -124,6 +134,9 @@ func (a *API) deviceOf(row order.DeviceRow, venues []order.Venue) Device {
 			Block: string(o.Block), Opens: o.Opens, Nozzles: nozzlesOf(o.Meter, true), Live: live[o.N]}
 		if o.Stated.Known {
 			shown.Closed = &o.Stated.Closed
+		}
+		if r := o.Reservation; r.Holds(now) {
+			shown.Reserved = &Kept{ID: r.ID, Rider: r.Rider, Until: r.Until}
 		}
 		return shown
 	})

@@ -383,7 +383,9 @@ func (a *API) vehicles(ctx context.Context, v order.Venue) ([]vehicle, error) {
 		if o.Order != "" || o.Block != device.NotBlocked || !o.Stated.Known || !o.Stated.Closed {
 			continue
 		}
-		x := vehicle{ID: a.vehicleID(d, o), Type: feedType, Disabled: !v.Serves(now) || d.Availability(o, false, now) != device.Available,
+		reserved := o.Reservation.Holds(now)
+		o.Reservation = device.Reservation{} // kept for somebody, it is in order all the same
+		x := vehicle{ID: a.vehicleID(d, o), Type: feedType, Reserved: reserved, Disabled: !v.Serves(now) || d.Availability(o, false, now) != device.Available,
 			Reported: d.HeardAt.UTC().Truncate(time.Second), Plan: t.ID}
 		// A place noted before the newest use is not where the bike is, and would tell which
 		// bike it was.
@@ -463,7 +465,7 @@ func (a *API) feedStationStatus(ctx context.Context, v order.Venue) (any, error)
 			reported = x.Reported
 		}
 		switch {
-		case x.Station == "":
+		case x.Station == "", x.Reserved:
 		case x.Disabled:
 			disabled++
 		default:

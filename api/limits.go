@@ -22,6 +22,7 @@ type Limit struct {
 // Limits bounds what one party may ask. A zero field means its default.
 type Limits struct {
 	Rider  Limit // per rider; 10/s, burst 40
+	Words  Limit // relayed words per rider, each of which may be a commit; 8/s, burst 64, at least 16
 	Code   Limit // scans and page views per code; 2/s, burst 10
 	Source Limit // per source address (an IPv6 /64 is one source; a campus may be one too); 300/s, burst 1500
 	// WaitsPerRider is how many long polls and streams one rider may have open; 6.
@@ -41,6 +42,8 @@ func (l Limits) withDefaults() Limits {
 		}
 	}
 	set(&l.Rider, Limit{10, 40})
+	set(&l.Words, Limit{8, 64})
+	l.Words.Burst = max(l.Words.Burst, 16) // one full request
 	set(&l.Code, Limit{2, 10})
 	set(&l.Source, Limit{300, 1500})
 	if l.WaitsPerRider == 0 {
@@ -79,7 +82,10 @@ func newBuckets(l Limit, kept int) *buckets {
 
 // take takes one token of the party's bucket, or returns a *limited. A refused
 // request takes nothing, so that who keeps asking is not kept out for longer.
-func (b *buckets) take(key string, now time.Time) error {
+func (b *buckets) take(key string, now time.Time) error { return b.takeMany(key, 1, now) }
+
+// takeMany takes n tokens or none.
+func (b *buckets) takeMany(key string, n int, now time.Time) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	e := b.byKey[key]
@@ -94,7 +100,7 @@ func (b *buckets) take(key string, now time.Time) error {
 	} else {
 		b.order.MoveToFront(e)
 	}
-	reservation := e.Value.(*bucket).limiter.ReserveN(now, 1)
+	reservation := e.Value.(*bucket).limiter.ReserveN(now, n)
 	if after := reservation.DelayFrom(now); after > 0 {
 		reservation.CancelAt(now)
 		return &limited{after}

@@ -48,6 +48,22 @@ func TestRefusedRequestsDoNotLengthenTheWait(t *testing.T) {
 	}
 }
 
+func TestManyTokensAreTakenTogetherOrNotAtAll(t *testing.T) {
+	now := time.Now()
+	b := newBuckets(Limit{8, 64}, 10)
+	for range 4 {
+		if err := b.takeMany("ada", 16, now); err != nil {
+			t.Fatalf("within the burst: %v", err)
+		}
+	}
+	if err := b.takeMany("ada", 16, now.Add(time.Second)); err == nil {
+		t.Error("16 more were given after a second, want 8 at most")
+	}
+	if err := b.takeMany("ada", 8, now.Add(time.Second)); err != nil {
+		t.Errorf("the refused request took some: %v", err)
+	}
+}
+
 func TestBucketsAreBoundedAndForgetTheSilentFirst(t *testing.T) {
 	b := newBuckets(Limit{PerSecond: 0.001, Burst: 1}, 3)
 	now := time.Unix(1_700_000_000, 0)

@@ -14,6 +14,7 @@ func (a *API) riderRoutes(h huma.API) {
 	a.loginRoutes(h)
 	a.scanRoutes(h)
 	a.orderRoutes(h)
+	a.reservationRoutes(h)
 	register(a, h, forRiders("get-me", http.MethodGet, "/v1/me", "Who I am and what I use now"), a.getMe)
 	register(a, h, forRiders("list-my-orders", http.MethodGet, "/v1/me/orders", "My orders, newest first"), a.listMyOrders)
 	register(a, h, forRiders("get-my-wallet", http.MethodGet, "/v1/me/wallet", "My money"), a.getMyWallet)
@@ -28,6 +29,8 @@ func (a *API) riderRoutes(h huma.API) {
 type Me struct {
 	ID   string  `json:"id"`
 	Live []Order `json:"live_orders"`
+
+	Reservation *Reservation `json:"reservation,omitempty" doc:"The one that I hold"`
 }
 
 type meOutput struct{ Body Me }
@@ -43,6 +46,10 @@ func (a *API) getMe(ctx context.Context, _ *struct{}) (*meOutput, error) {
 		for _, o := range orders {
 			me.Live = append(me.Live, orderOf(o, nil, byForRiders))
 		}
+	}
+	var err error
+	if me.Reservation, err = a.held(ctx, me.ID); err != nil {
+		return nil, err
 	}
 	return &meOutput{me}, nil
 }

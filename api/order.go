@@ -1,6 +1,7 @@
 package api
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/json"
@@ -45,6 +46,8 @@ type Order struct {
 	DoneAt     *time.Time   `json:"done_at,omitempty" doc:"Settled or voided"`
 	Timeline   []Step       `json:"timeline,omitempty" doc:"Oldest first; absent in lists"`
 	Next       Next         `json:"next"`
+	Pause      *Pause       `json:"pause,omitempty" doc:"Of a lock that is closed for a while, or about to be"`
+	Relay      *Relay       `json:"relay,omitempty" doc:"What my phone may carry to the device over Bluetooth; absent where it has none, in lists, and some time after the end"`
 	Version    int64        `json:"version"`
 }
 
@@ -64,7 +67,7 @@ type Quote struct {
 
 // QuoteLine is one line of a receipt; its words are the client's.
 type QuoteLine struct {
-	Kind      string   `json:"kind" doc:"unlock, time, ride_cap, day_cap, fuel, above_limit or staff_decision"`
+	Kind      string   `json:"kind" doc:"unlock, time, reservation, pass, ride_cap, day_cap, fuel, above_limit or staff_decision"`
 	Quantity  int64    `json:"quantity"`
 	Unit      int64    `json:"unit_fen"`
 	UnitPrice int64    `json:"unit_price,omitempty" doc:"Of fuel: milli-yuan per litre; quantity is ml then"`
@@ -86,7 +89,7 @@ type Step struct {
 
 // Next is what happens by itself, or what is waited for.
 type Next struct {
-	What  string     `json:"what" enum:"wait_for_payment,wait_for_confirmation,wait_for_device,wait_for_cancellation,void_unless_device_answers,ride_until_closed,fuel_until_hung_up,use_until_ended,staff_decide,nothing"`
+	What  string     `json:"what" enum:"wait_for_payment,wait_for_confirmation,wait_for_relay,wait_for_device,wait_for_cancellation,void_unless_device_answers,ride_until_closed,close_to_pause,resume_or_end,fuel_until_hung_up,use_until_ended,staff_decide,nothing"`
 	DueAt *time.Time `json:"due_at,omitempty" doc:"When it happens unless the device speaks before"`
 }
 
@@ -105,7 +108,7 @@ func orderOf(o order.Order, moves []order.Move, by func(string) string) Order {
 		Charged: int64(o.Charged), Debt: int64(o.Debt), Refunded: int64(o.Refunded), Reason: o.Reason,
 		EndedBy: string(o.EndedBy), Unproven: o.Unproven, Cancelling: o.Cancelling && o.State.Live(), CreatedAt: o.CreatedAt,
 		ActiveAt: optionalTime(o.ActiveAt), EndedAt: optionalTime(o.EndedAt), DoneAt: optionalTime(o.DoneAt),
-		Preset: presetOf(o.Preset), Fuel: fuelOf(o.Usage), Next: nextOf(o), Version: o.Version}
+		Preset: presetOf(o.Preset), Fuel: fuelOf(o.Usage), Next: nextOf(o), Pause: pauseOf(o), Version: o.Version}
 	if o.Usage != nil {
 		v.Measured = string(o.Usage.Measured)
 	}
@@ -127,6 +130,8 @@ func nextOf(o order.Order) Next {
 			n.What = "wait_for_cancellation"
 		case o.PayWith == order.PayScore:
 			n.What = "wait_for_confirmation"
+		case o.Payment == "": // only the device's word is missing
+			n.What = waitForRelay
 		}
 	case order.Starting:
 		n.What = "wait_for_device"
@@ -136,7 +141,10 @@ func nextOf(o order.Order) Next {
 	case order.Unresolved:
 		n.What = "void_unless_device_answers"
 	case order.Active:
-		n.What = untilEnded(o.Kind)
+		n.What = cmp.Or(untilPaused(o), untilEnded(o.Kind))
+		if o.Pause != nil {
+			n.DueAt = optionalTime(o.Pause.Until)
+		}
 		if o.Cancelling {
 			n.What = "wait_for_cancellation"
 		}
@@ -191,6 +199,8 @@ func (a *API) orderRoutes(h huma.API) {
 	ring := forRiders("ring-order", http.MethodPost, "/v1/orders/{id}/ring", "Make what I use ring, so that I find it")
 	ring.DefaultStatus = http.StatusAccepted
 	register(a, h, ring, a.ringOrder)
+	a.pauseRoutes(h)
+	a.relayRoutes(h)
 	a.updateRoutes(h)
 }
 
@@ -199,6 +209,7 @@ type PlaceBody struct {
 	Ticket  string  `json:"ticket" minLength:"1" maxLength:"512"`
 	PayWith string  `json:"pay_with" maxLength:"32" doc:"wallet, prepay (pay with WeChat before; the rest comes back by itself) or pay_score (confirm in WeChat, pay after)"`
 	Preset  *Preset `json:"preset,omitempty" doc:"Of fuel; absent for locks"`
+	Road    string  `json:"road,omitempty" enum:"bluetooth" doc:"My phone reaches the device so; one that was not heard lately is then waited for"`
 }
 
 type placeOrderInput struct {
@@ -218,7 +229,7 @@ func (a *API) placeOrder(ctx context.Context, in *placeOrderInput) (*rawAnswer, 
 		return nil, err
 	}
 	placed, err := a.Orders.Place(ctx, order.Place{Rider: rider, Ticket: ticket, PayWith: order.PayWith(in.Body.PayWith),
-		Preset: in.Body.Preset.preset(), Key: key, Route: "POST /v1/orders", Hash: sha256.Sum256(in.RawBody), Answer: newOrderAnswer(key.Principal)})
+		Preset: in.Body.Preset.preset(), Road: order.Road(in.Body.Road), Key: key, Route: "POST /v1/orders", Hash: sha256.Sum256(in.RawBody), Answer: newOrderAnswer(key.Principal)})
 	if err != nil {
 		return nil, instead(err, errDeviceUnknown)
 	}
@@ -262,6 +273,9 @@ func (a *API) shown(ctx context.Context, o order.Order) (*orderAnswer, error) {
 		v.Running = &Running{Seconds: r.Seconds, Fen: int64(r.Total), At: r.At}
 	}
 	if err := a.addPayments(ctx, o, &v, a.paymentOf); err != nil {
+		return nil, err
+	}
+	if err := a.addRelay(ctx, o, &v); err != nil {
 		return nil, err
 	}
 	return &orderAnswer{Status: http.StatusOK, ETag: tagOf(o, v.Live), CacheControl: "private, no-cache", Body: &v}, nil

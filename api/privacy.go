@@ -42,6 +42,8 @@ type RiderExport struct {
 	Logins    []LoginRow      `json:"logins"`
 	Tracks    []Track         `json:"positions" doc:"Of what was used, while it was used"`
 	Messages  int             `json:"messages_waiting"`
+
+	Reservations []Reservation `json:"reservations" doc:"Of the last weeks"`
 }
 
 // RiderTransfer is one movement of a rider's money.
@@ -121,6 +123,9 @@ func (a *API) export(ctx context.Context, rider string, act *order.Audit) (*ride
 			return FaultReport{ID: i.ID, Photo: i.Photo, At: i.At, Device: string(i.Device), Text: i.Detail, Closed: i.ClosedAt}
 		}),
 		Logins: each(f.Logins, func(l order.RiderLogin) LoginRow { return LoginRow{l.Expires, l.Revoked} }),
+		Reservations: each(f.Reservations, func(r order.Reservation) Reservation {
+			return reservationOf(r, VenueCard{ID: r.Venue, Name: r.Venue}, time.Now())
+		}),
 		Tracks: each(f.Tracks, func(t order.Track) Track { return Track{t.Order, stoodOf(t.Stood)} }),
 	}
 	for after := ""; ; {

@@ -27,31 +27,32 @@ var (
 
 // What the API itself refuses.
 var (
-	errUnauthenticated = errors.New("a valid token or key is needed in the Authorization header")
-	errRole            = errors.New("the key's role does not allow this")
-	errBadRequest      = errors.New("the request does not have the shape that this operation takes")
-	errBodyTooLarge    = errors.New("the body is larger than 16384 bytes")
-	errMediaType       = errors.New("the body must be application/json")
-	errNotAcceptable   = errors.New("answers are application/json only")
-	errSlowBody        = errors.New("the body did not arrive in time")
-	errRoute           = errors.New("there is no such address here")
-	errMethod          = errors.New("this address does not take this method; see the Allow header")
-	errCursor          = errors.New("the cursor was not given out by this list")
-	errKeyMissing      = errors.New("this operation needs an Idempotency-Key header of 1 to 255 visible characters")
-	errTooFar          = errors.New("the device is too far away; go nearer")
-	errTooMany         = errors.New("too many requests; wait as Retry-After says")
-	errTooManyWaits    = errors.New("too many open waits and streams of one rider")
-	errFirstRun        = errors.New("the link is unknown, used or too old, or the installation is set up already")
-	errCodeUnknown     = errors.New("the code names nothing here")
-	errDeviceUnknown   = errors.New("there is no such device or outlet")
-	errVenueUnknown    = errors.New("there is no such venue")
-	errRiderUnknown    = errors.New("there is no such rider")
-	errItemUnknown     = errors.New("there is no such open item")
-	errFaultUnknown    = errors.New("there is no such report, or it is dealt with, or it has no photo")
-	errPaymentUnknown  = errors.New("there is no such payment")
-	errAPIKeyUnknown   = errors.New("there is no such API key")
-	errConfirm         = errors.New("ask for the stop again and confirm within 30 seconds")
-	errInternal        = errors.New("something went wrong on our side; it is in our log")
+	errUnauthenticated    = errors.New("a valid token or key is needed in the Authorization header")
+	errRole               = errors.New("the key's role does not allow this")
+	errBadRequest         = errors.New("the request does not have the shape that this operation takes")
+	errBodyTooLarge       = errors.New("the body is larger than 16384 bytes")
+	errMediaType          = errors.New("the body must be application/json")
+	errNotAcceptable      = errors.New("answers are application/json only")
+	errSlowBody           = errors.New("the body did not arrive in time")
+	errRoute              = errors.New("there is no such address here")
+	errMethod             = errors.New("this address does not take this method; see the Allow header")
+	errCursor             = errors.New("the cursor was not given out by this list")
+	errKeyMissing         = errors.New("this operation needs an Idempotency-Key header of 1 to 255 visible characters")
+	errTooFar             = errors.New("the device is too far away; go nearer")
+	errTooMany            = errors.New("too many requests; wait as Retry-After says")
+	errTooManyWaits       = errors.New("too many open waits and streams of one rider")
+	errFirstRun           = errors.New("the link is unknown, used or too old, or the installation is set up already")
+	errCodeUnknown        = errors.New("the code names nothing here")
+	errDeviceUnknown      = errors.New("there is no such device or outlet")
+	errVenueUnknown       = errors.New("there is no such venue")
+	errRiderUnknown       = errors.New("there is no such rider")
+	errItemUnknown        = errors.New("there is no such open item")
+	errFaultUnknown       = errors.New("there is no such report, or it is dealt with, or it has no photo")
+	errPaymentUnknown     = errors.New("there is no such payment")
+	errReservationUnknown = errors.New("there is no such reservation")
+	errAPIKeyUnknown      = errors.New("there is no such API key")
+	errConfirm            = errors.New("ask for the stop again and confirm within 30 seconds")
+	errInternal           = errors.New("something went wrong on our side; it is in our log")
 )
 
 // problemRow is one line of the table.
@@ -115,6 +116,10 @@ var problems = []problemRow{
 	{Status: 422, Code: "idempotency_key_reused", Title: "Idempotency-Key was used for another request", Errs: []error{order.ErrKeyReused}},
 
 	{Status: 409, Code: "outlet_busy", Title: "Outlet is in use", Errs: []error{order.ErrOutletBusy}},
+	{Status: 409, Code: "outlet_reserved", Title: "Outlet is kept for somebody else", Errs: []error{order.ErrReserved}},
+	{Status: 409, Code: "reservation_held", Title: "A reservation exists", Errs: []error{order.ErrReserving}},
+	{Status: 429, Code: "too_many_reservations", Title: "Too many reservations went unused today", Errs: []error{order.ErrReserveMost}, Retry: time.Hour},
+	{Status: 409, Code: "reservations_not_offered", Title: "There are no reservations here", Errs: []error{order.ErrNoReservations}},
 	{Status: 409, Code: "outlet_open", Title: "Outlet is open", Errs: []error{order.ErrOutletOpen}},
 	{Status: 409, Code: "outlet_blocked", Title: "Outlet is blocked", Errs: []error{order.ErrOutletBlocked}},
 	{Status: 409, Code: "emergency_stop", Title: "Emergency stop", Errs: []error{order.ErrStopped}},
@@ -151,11 +156,13 @@ var problems = []problemRow{
 		Errs: []error{order.ErrInvalid, device.ErrBadID, qr.ErrScale, qr.ErrLabel, qr.ErrUnencodable}, Tell: true},
 	{Status: 422, Code: "reference_unknown", Title: "A named thing does not exist", Errs: []error{order.ErrUnknown}, Tell: true},
 	{Status: 409, Code: "exists", Title: "It exists already", Errs: []error{order.ErrExists}},
+	{Status: 422, Code: "word_refused", Title: "No word of the device", Errs: []error{errWordRefused}},
 	{Status: 410, Code: "first_run_link_invalid", Title: "First-run link is invalid", Errs: []error{errFirstRun}},
 
 	{Status: 404, Code: "device_unknown", Title: "Device is unknown", Errs: []error{errDeviceUnknown}},
 	{Status: 404, Code: "venue_unknown", Title: "Venue is unknown", Errs: []error{errVenueUnknown}},
 	{Status: 404, Code: "rider_unknown", Title: "Rider is unknown", Errs: []error{errRiderUnknown}},
+	{Status: 404, Code: "reservation_unknown", Title: "Reservation is unknown", Errs: []error{errReservationUnknown}},
 	{Status: 404, Code: "payment_unknown", Title: "Payment is unknown", Errs: []error{errPaymentUnknown}},
 	{Status: 404, Code: "fault_unknown", Title: "Report is unknown", Errs: []error{errFaultUnknown}},
 	{Status: 422, Code: "photo_invalid", Title: "Photo cannot be taken", Errs: []error{errPhoto}, Tell: true},

@@ -28,6 +28,8 @@ type NewDevice struct {
 	Outlets int      `json:"outlets,omitempty" minimum:"1" maximum:"16" default:"1"`
 	Sides   []Side   `json:"sides,omitempty" maxItems:"16" doc:"Of a pump: one per outlet, in their order"`
 	Display bool     `json:"display,omitempty" doc:"It shows rotating codes, behind the number of its outlet's code; an outlet without one gets one"`
+
+	Bluetooth bool `json:"bluetooth,omitempty" doc:"Of a lock: it speaks to riders' phones too"`
 }
 
 // Side is an outlet with nozzles.
@@ -186,6 +188,6 @@ func (a *API) provision(ctx context.Context, d NewDevice, b ProvisionBody) (any,
 		return nil, err
 	}
 	return a.Provision(ctx, ProvisionRequest{Device: device.ID(d.ID), Kind: device.Kind(d.Kind), Venue: d.Venue,
-		Outlets: max(d.Outlets, len(d.Sides), 1), Grades: nozzles, Display: d.Display, OnlyNew: b.OnlyNew, DryRun: b.DryRun,
+		Outlets: max(d.Outlets, len(d.Sides), 1), Grades: nozzles, Display: d.Display, Bluetooth: d.Bluetooth, OnlyNew: b.OnlyNew, DryRun: b.DryRun,
 		Staff: audit(ctx, "device.provision", "device "+d.ID, b.Reason, nil)})
 }

@@ -46,6 +46,8 @@ type DeviceCard struct {
 	Battery      *int      `json:"battery,omitempty" doc:"Percent, as last told"`
 	Nozzles      []Nozzle  `json:"nozzles,omitempty" doc:"Of a pump's side"`
 	Code         string    `json:"code" enum:"printed,rotating" doc:"What was scanned; printed codes have a limit per day"`
+
+	Bluetooth *Bluetooth `json:"bluetooth,omitempty" doc:"Where a phone finds it when it is non_contactable; absent where it has none"`
 }
 
 // VenueCard is what a rider sees of a venue.
@@ -86,7 +88,7 @@ func (a *API) scan(ctx context.Context, in *scanInput) (*scanOutput, error) {
 			Number: qr.Format(number), Availability: string(s.Availability),
 			Venue:    VenueCard{ID: s.Venue.ID, Name: s.Venue.Name, Phone: s.Venue.Phone},
 			Distance: distance, Battery: a.battery(s.Device.ID), Nozzles: nozzlesOf(s.Outlet.Meter, false),
-			Code: string(s.Class)}}}, nil
+			Code: string(s.Class), Bluetooth: a.bluetoothOf(s.Device)}}}, nil
 }
 
 // presented reads exactly one of a scanned url and a typed number, and checks

@@ -33,6 +33,7 @@ type Store interface {
 	Audits
 	Payments
 	Passes
+	Reservations
 }
 
 // Payments are money on its way through WeChat; order.Service moves them.

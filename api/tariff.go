@@ -16,11 +16,15 @@ import (
 // TariffRule is a price rule; amounts are Fen. It is either by time or by volume:
 // what belongs to the other is absent.
 type TariffRule struct {
+	ReserveFree *int64 `json:"reserve_free_minutes,omitempty" minimum:"-1" maximum:"1440" doc:"Of a reservation; absent or 0: 5, -1: none"`
+	ReserveFee  *int64 `json:"reserve_fen_per_minute,omitempty" minimum:"0" doc:"Of each minute begun beyond the free ones, billed to the order that uses it"`
+	ReserveMost *int64 `json:"reserve_most_minutes,omitempty" minimum:"-1" maximum:"1440" doc:"A reservation is held for; absent or 0: 10, -1: there are none"`
+
 	UnlockFee *int64    `json:"unlock_fee_fen,omitempty" minimum:"0"`
 	FreeMS    *int64    `json:"free_ms,omitempty" minimum:"0" doc:"Billed time begins after this; the unlock fee does not"`
 	BlockMS   *int64    `json:"block_ms,omitempty" minimum:"1000" doc:"Length of one block; a block that was begun counts"`
 	BlockFee  *int64    `json:"block_fee_fen,omitempty" minimum:"0"`
-	RideCap   *int64    `json:"ride_cap_fen,omitempty" minimum:"0" doc:"Most that one ride costs, unlock fee included"`
+	RideCap   *int64    `json:"ride_cap_fen,omitempty" minimum:"0" doc:"Most that one ride costs, unlock fee and reservation included"`
 	DayCap    *int64    `json:"day_cap_fen,omitempty" minimum:"0" doc:"Most per rider and day of the venue; 0 = none"`
 	Rounding  string    `json:"rounding,omitempty" enum:"started_blocks,half_up" doc:"Follows from the rule"`
 	Fuel      *FuelRule `json:"fuel,omitempty" doc:"Prices by volume"`
@@ -32,6 +36,14 @@ func ruleOf(t billing.Tariff) TariffRule {
 		show := func(v int64) *int64 { return &v }
 		r.UnlockFee, r.FreeMS, r.BlockMS = show(int64(t.UnlockFee)), show(t.FreeMS), show(t.BlockMS)
 		r.BlockFee, r.RideCap, r.DayCap = show(int64(t.BlockFee)), show(int64(t.RideCap)), show(int64(t.DayCap))
+		for _, x := range []struct {
+			to   **int64
+			said int64
+		}{{&r.ReserveFree, t.ReserveFree}, {&r.ReserveFee, int64(t.ReserveFee)}, {&r.ReserveMost, t.ReserveMost}} {
+			if x.said != 0 {
+				*x.to = show(x.said)
+			}
+		}
 	}
 	return r
 }
@@ -40,7 +52,7 @@ func ruleOf(t billing.Tariff) TariffRule {
 // billing.ErrBadTariff: it is both.
 func (r TariffRule) set(t *billing.Tariff) error {
 	if r.Fuel != nil {
-		for _, v := range []*int64{r.UnlockFee, r.FreeMS, r.BlockMS, r.BlockFee, r.RideCap, r.DayCap} {
+		for _, v := range []*int64{r.UnlockFee, r.FreeMS, r.BlockMS, r.BlockFee, r.RideCap, r.DayCap, r.ReserveFree, r.ReserveFee, r.ReserveMost} {
 			if v != nil {
 				return fmt.Errorf("%w: it has prices by time and by volume; give one of them", billing.ErrBadTariff)
 			}
@@ -56,7 +68,8 @@ func (r TariffRule) set(t *billing.Tariff) error {
 	}
 	t.Rounding = billing.StartedBlocks
 	t.TimeRule = &billing.TimeRule{UnlockFee: billing.Fen(value(r.UnlockFee)), FreeMS: value(r.FreeMS), BlockMS: value(r.BlockMS),
-		BlockFee: billing.Fen(value(r.BlockFee)), RideCap: billing.Fen(value(r.RideCap)), DayCap: billing.Fen(value(r.DayCap))}
+		BlockFee: billing.Fen(value(r.BlockFee)), RideCap: billing.Fen(value(r.RideCap)), DayCap: billing.Fen(value(r.DayCap)),
+		ReserveFree: value(r.ReserveFree), ReserveFee: billing.Fen(value(r.ReserveFee)), ReserveMost: value(r.ReserveMost)}
 	return nil
 }
 
@@ -112,6 +125,10 @@ func timeText(t *billing.TimeRule, say func(zh, en string)) {
 	}
 	if t.DayCap > 0 {
 		say(fmt.Sprintf("每日封顶 ¥%v", t.DayCap), fmt.Sprintf("At most ¥%v per day", t.DayCap))
+	}
+	if r, offered := (billing.Tariff{TimeRule: t}).Reserving(); offered && r.Fee > 0 && r.Most > r.Free {
+		free := int(r.Free.Minutes())
+		say(fmt.Sprintf("预约 %d 分钟后每分钟 ¥%v", free, r.Fee), fmt.Sprintf("Reserving ¥%v per minute after %d min", r.Fee, free))
 	}
 }
 

@@ -8,10 +8,11 @@ type Usage struct {
 	BilledMS int64 `json:"billed_ms"` // length of the use that is billed, >= 0
 	DaySpent Fen   `json:"day_spent_fen"`
 	// Measured says how the use was measured; it becomes the receipt's note.
-	Measured Measured `json:"measured"`
-	Evidence []string `json:"evidence"` // references of the pieces that prove it
-	Fuel     *Fuel    `json:"fuel,omitempty"`
-	Pass     *PassUse `json:"pass,omitempty"` // what the rider's pass took off
+	Measured Measured  `json:"measured"`
+	Evidence []string  `json:"evidence"` // references of the pieces that prove it
+	Fuel     *Fuel     `json:"fuel,omitempty"`
+	Pass     *PassUse  `json:"pass,omitempty"` // what the rider's pass took off
+	Reserved *Reserved `json:"reserved,omitempty"`
 	// Decided is what staff set the bill to, where evidence and rule do not agree.
 	Decided *Fen `json:"decided_fen,omitempty"`
 }

@@ -12,6 +12,13 @@ type TimeRule struct {
 	BlockFee  Fen   `json:"block_fee_fen"`
 	RideCap   Fen   `json:"ride_cap_fen"` // most that one ride costs, unlock fee included; > 0
 	DayCap    Fen   `json:"day_cap_fen"`  // most per rider and day of the venue; 0 = none
+
+	// Of reservations, in minutes: free ones, 0 = 5, -1 = none; and all for which one is
+	// held, 0 = 10, -1 = there are no reservations. A tariff that says nothing of them is
+	// stored as it was before they were known.
+	ReserveFree int64 `json:"reserve_free_minutes,omitempty"`
+	ReserveFee  Fen   `json:"reserve_fen_per_minute,omitempty"`
+	ReserveMost int64 `json:"reserve_most_minutes,omitempty"`
 }
 
 // The lines of a use that is billed by time, in this order.
@@ -24,9 +31,9 @@ const (
 
 func (t *TimeRule) check(r Rounding) error {
 	switch {
-	case t.UnlockFee < 0 || t.BlockFee < 0 || t.RideCap < 0 || t.DayCap < 0:
+	case t.UnlockFee < 0 || t.BlockFee < 0 || t.RideCap < 0 || t.DayCap < 0 || t.ReserveFee < 0:
 		return bad("an amount is negative")
-	case max(t.UnlockFee, t.BlockFee, t.RideCap, t.DayCap) > maxAmount:
+	case max(t.UnlockFee, t.BlockFee, t.RideCap, t.DayCap, t.ReserveFee) > maxAmount:
 		return bad("an amount is beyond 2^53 fen")
 	case t.FreeMS < 0 || t.FreeMS > 24*3600_000:
 		return bad("free_ms must be 0 to 24 hours")
@@ -34,7 +41,9 @@ func (t *TimeRule) check(r Rounding) error {
 		return bad("block_ms must be one second to 24 hours")
 	case r != StartedBlocks:
 		return bad("rounding %q is unknown; use %q", r, StartedBlocks)
-	case t.RideCap == 0 && t.UnlockFee+t.BlockFee > 0:
+	case t.ReserveFree < -1 || t.ReserveFree > 24*60 || t.ReserveMost < -1 || t.ReserveMost > 24*60:
+		return bad("reserve_free_minutes and reserve_most_minutes are minutes, at most a day; 0 = as usual, -1 = none")
+	case t.RideCap == 0 && t.UnlockFee+t.BlockFee+t.ReserveFee > 0:
 		return bad("ride_cap_fen is needed: a hold has to cover the dearest ride")
 	case t.RideCap < t.UnlockFee:
 		return bad("ride_cap_fen is below unlock_fee_fen")
@@ -76,6 +85,9 @@ func (t *TimeRule) quote(q *bill, u Usage) {
 	over := t.over(u)
 	blocks := blocksOf(over, t.BlockMS)
 	q.add(Line{Kind: LineTime, Quantity: blocks, Unit: t.BlockFee, Amount: t.timed(blocks), Note: string(u.Measured)})
+	if fee := u.Reserved.fen(); fee > 0 {
+		q.add(Line{Kind: LineReservation, Quantity: u.Reserved.Minutes, Unit: u.Reserved.Fee, Amount: fee})
+	}
 	if u.Pass != nil {
 		ride, budget := t.paid(u)
 		off := t.timed(blocks) - t.timed(blocksOf(over-ride-budget, t.BlockMS))

@@ -80,6 +80,9 @@ type Device struct {
 	Timed   Boot
 	TimedAt time.Time
 
+	// Bluetooth says that a rider's phone can carry commands and words for it.
+	Bluetooth bool
+
 	// ServerKey names the server's key that the device is proved to accept, by which
 	// commands and acks to it are signed; "" = the one that it was provisioned with,
 	// before keys were named. Rekey is how far its change to another one is; nil: it
@@ -170,6 +173,8 @@ type Outlet struct {
 	Opens  uint64 // physical openings, as counted by the device
 	Meter  Meter  // what flows through it; zero for kinds that meter nothing
 
+	Reservation Reservation // for whom it is kept
+
 	Version int64
 }
 
@@ -209,8 +214,9 @@ func (d Device) Contactable(now time.Time) bool { return d.Sample.Fresh(now) && 
 // SampleLife is how long a clock sample may be used; DESIGN section 5.
 const SampleLife = 10 * time.Minute
 
-// Availability tells what o offers at now; reserved says that its order only
-// waits for a payment. The order of the tests is the order in which staff would
+// Availability tells what o offers at now to anybody; reserved says that its order only
+// waits for a payment. To the rider for whom it is kept it offers what it would without
+// its Reservation. The order of the tests is the order in which staff would
 // want to hear the reason.
 func (d Device) Availability(o Outlet, reserved bool, now time.Time) Availability {
 	switch {
@@ -222,6 +228,8 @@ func (d Device) Availability(o Outlet, reserved bool, now time.Time) Availabilit
 		return Reserved
 	case o.Order != "":
 		return InUse
+	case o.Reservation.Holds(now):
+		return Reserved
 	case o.Block != NotBlocked:
 		return NonOperational
 	case !d.Contactable(now):

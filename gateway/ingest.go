@@ -187,31 +187,9 @@ func (in *Ingest) Take(ctx context.Context, topic string, payload []byte) {
 }
 
 func (in *Ingest) evidence(ctx context.Context, id device.ID, payload []byte) {
-	up, err := in.open(ctx, id, payload)
-	if errors.Is(err, errKeys) {
-		if ctx.Err() == nil {
-			in.counts.Failed.Add(1)
-			in.c.Log.Error("uplink not verified", "device", id, "err", err)
-		}
-		return
-	}
-	if err != nil {
-		in.count(err)
-		in.c.Log.Debug("uplink refused", "device", id, "err", err)
-		return
-	}
-	heard, err := in.c.Hearer.Hear(ctx, order.Hear{Device: id, Word: Word(id, up, payload)})
-	if err != nil {
-		if ctx.Err() == nil {
-			in.counts.Failed.Add(1)
-			in.c.Log.Error("word not taken in", "device", id, "err", err)
-		}
-		return
-	}
-	in.counts.Heard.Add(1)
-	in.counts.Quarantined.Add(int64(heard.Quarantined))
-	if heard.Ack != nil {
-		in.acks.add(id, epochOf(up), *heard.Ack)
+	if _, err := in.word(ctx, id, payload); err != nil && ctx.Err() == nil {
+		in.counts.Failed.Add(1)
+		in.c.Log.Error("word not taken in", "device", id, "err", err)
 	}
 }
 

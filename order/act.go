@@ -27,7 +27,8 @@ type ActInput string
 
 // Cancel asks for a fence, or for the end where a stop can bring it. End is the
 // rider's word, believed where the outlet is proved closed, else asked of the device
-// where a stop can bring it. RingIt makes the device tell where it is. ForceEnd,
+// where a stop can bring it. RingIt makes the device tell where it is. PauseIt and
+// ResumeIt are a temporary lock and its end. ForceEnd,
 // GiveUpNow and Decide are staff's. Elapse is time.
 const (
 	Cancel    ActInput = "cancel"
@@ -37,6 +38,8 @@ const (
 	Decide    ActInput = "decide"
 	Elapse    ActInput = "elapse"
 	RingIt    ActInput = "ring"
+	PauseIt   ActInput = "pause"
+	ResumeIt  ActInput = "resume"
 )
 
 // Acted is what follows once the changes are committed.
@@ -79,6 +82,10 @@ func (a Act) Decide(s Snapshot, env Env) (Changes, Acted, error) {
 		err = t.decide(o, a.Amount, a.by())
 	case Elapse:
 		err = t.elapse(o)
+	case PauseIt:
+		err = t.pause(o)
+	case ResumeIt:
+		err = t.resume(o)
 	case RingIt:
 		err = t.ring(o)
 	default:
@@ -135,6 +142,10 @@ func (t *turn) cancel(o *Order) error {
 		}
 		return fmt.Errorf("cancel order %s: %w", o.ID, ErrWrongState)
 	case Pending:
+		if !o.Cancelling && t.funded(o) { // only the device's word is missing, and nothing was sent that moves
+			o.Cancelling = true
+			return t.void(o, Cancelled, "rider", "cancelled", device.NotBlocked)
+		}
 		if !o.Cancelling {
 			o.Cancelling = true
 			t.unpay(o, "cancelled")
@@ -230,6 +241,9 @@ func (t *turn) endByRider(o *Order) error {
 	default:
 		return fmt.Errorf("end order %s in state %s: %w", o.ID, o.State, ErrWrongState)
 	}
+	if o.Shut() {
+		return t.endPaused(o)
+	}
 	out := t.outlet(o.Outlet)
 	if !out.Stated.Known || !out.Stated.Closed || t.device.Applied < t.device.Head.Highest {
 		// With evidence still on its way the ride's true end may be among it.
@@ -252,6 +266,11 @@ func (t *turn) endFromAfar(o *Order, in Input, by, reason string) error {
 		return fmt.Errorf("end order %s in state %s: %w", o.ID, o.State, ErrWrongState)
 	}
 	o.Reason = reason
+	if o.pauseState() == PauseResuming { // what may yet open for nobody is fenced
+		if _, err := t.command(device.Stop, o.Outlet, o.ID); err != nil {
+			return err
+		}
+	}
 	if err := t.finishUse(o, in, by, device.AwaitClosed, nil); err != nil {
 		return err
 	}
@@ -291,6 +310,9 @@ func (t *turn) elapse(o *Order) error {
 	}
 	switch o.State {
 	case Pending:
+		if t.funded(o) {
+			return t.void(o, GiveUp, "rule", "not_relayed", device.NotBlocked)
+		}
 		t.unpay(o, "not_paid")
 	case Starting:
 		if c := t.commands[o.Command]; c != nil && c.State == device.Published {
@@ -311,6 +333,9 @@ func (t *turn) elapse(o *Order) error {
 	case Unresolved:
 		return t.giveUp(o, "rule", "never_resolved")
 	case Active:
+		if o.Shut() {
+			return t.elapsePause(o)
+		}
 		if err := t.endFromAfar(o, Watchdog, "rule", "ride_never_ended"); err != nil {
 			return err
 		}

@@ -33,6 +33,8 @@ type Query struct {
 	TopUps bool
 	// Pass names what is on offer.
 	Pass string
+	// Reservation names one; it also loads its device and rider.
+	Reservation string
 }
 
 // KeyRef names an idempotency key: it belongs to one principal.
@@ -87,6 +89,11 @@ type Snapshot struct {
 	// met one, all that its rider held when it began.
 	Passes []HeldPass
 	Offer  *PassRow
+	// Reservations are the queried rider's that is not over by its row, if any, and the
+	// queried one. Unused counts, per day, the rider's that no order used; days before
+	// yesterday may be missing.
+	Reservations []Reservation
+	Unused       map[string]int
 }
 
 // Rider is what a decision needs to know of a rider.
@@ -167,6 +174,7 @@ type Changes struct {
 	Payments     []Payment
 	PaymentMoves []PaymentMove
 	Passes       []HeldPass
+	Reservations []Reservation
 	Commands     []device.Command
 	Evidence     []device.Evidence
 	Keys         []Key
@@ -193,7 +201,7 @@ type Stop struct {
 func (c Changes) Empty() bool {
 	return len(c.Devices)+len(c.Outlets)+len(c.Orders)+len(c.Accounts)+len(c.Commands)+len(c.Evidence)+
 		len(c.Keys)+len(c.Moves)+len(c.Transfers)+len(c.Items)+len(c.Updates)+len(c.Audits)+len(c.Stops)+
-		len(c.Payments)+len(c.PaymentMoves)+len(c.Messages)+len(c.Notices)+len(c.Passes) == 0
+		len(c.Payments)+len(c.PaymentMoves)+len(c.Messages)+len(c.Notices)+len(c.Passes)+len(c.Reservations) == 0
 }
 
 // Store loads snapshots and applies changes.

@@ -149,7 +149,20 @@ func TestTheNetworkDoesNotDecideWhatARideCosts(t *testing.T) {
 		}
 		l := straight.locks["bike-1"]
 		var fences []device.Command
-		for range rapid.IntRange(1, 4).Draw(t, "rounds") {
+		if rapid.Bool().Draw(t, "paused") { // the story begins with a pause, or its end
+			both := func(words ...order.Hear) { bent.now = straight.now; straight.hear(words...); bent.hear(words...) }
+			both(l.opens(start))
+			straight.must(o.ID, order.PauseIt)
+			bent.must(o.ID, order.PauseIt)
+			straight.pass(time.Minute)
+			both(l.closes(), l.beat())
+			if straight.dispatched(); rapid.Bool().Draw(t, "resuming") {
+				straight.must(o.ID, order.ResumeIt)
+				bent.must(o.ID, order.ResumeIt)
+				start = straight.dispatched()[0]
+			}
+		}
+		for range rapid.IntRange(1, 6).Draw(t, "rounds") {
 			words := l.draw(t, start, fences)
 			bent.now = straight.now // both hear all of it at the round's end
 			straight.hear(words...)
@@ -158,10 +171,10 @@ func TestTheNetworkDoesNotDecideWhatARideCosts(t *testing.T) {
 				t.Fatalf("before the server's next decision (-in order +mixed):\n%s", diff)
 			}
 			straight.dispatched()
-			switch decision := rapid.SampledFrom([]order.ActInput{order.Cancel, order.ForceEnd, order.GiveUpNow, order.End, order.Elapse, "wait"}).Draw(t, "decision"); decision {
+			switch decision := rapid.SampledFrom([]order.ActInput{order.Cancel, order.ForceEnd, order.GiveUpNow, order.End, order.Elapse, order.PauseIt, order.PauseIt, order.ResumeIt, "wait"}).Draw(t, "decision"); decision {
 			case "wait":
 			case order.Elapse:
-				after := rapid.SampledFrom([]time.Duration{15 * time.Second, 10 * time.Minute, 24 * time.Hour}).Draw(t, "after")
+				after := rapid.SampledFrom([]time.Duration{15 * time.Second, 10 * time.Minute, 16 * time.Minute, 24 * time.Hour}).Draw(t, "after")
 				straight.pass(after)
 				bent.now = straight.now
 				fallthrough
@@ -175,6 +188,8 @@ func TestTheNetworkDoesNotDecideWhatARideCosts(t *testing.T) {
 			for _, c := range straight.dispatched() {
 				if !c.Kind.Expires() {
 					fences = append(fences, c)
+				} else { // of a resumption, another start
+					start = c
 				}
 			}
 		}

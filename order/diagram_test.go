@@ -1,6 +1,7 @@
 package order
 
 import (
+	"cmp"
 	"flag"
 	"fmt"
 	"maps"
@@ -26,6 +27,7 @@ func TestDiagram(t *testing.T) {
 	text := string(b)
 	for name, drawn := range map[string]string{
 		"order": diagram(next, []State{Pending, Starting}, []State{Pending, Starting, Unresolved, Active, Ended, Settled, Voided}),
+		"pause": diagram(pauseTable(), []PauseState{"riding"}, []PauseState{"riding", PauseAsked, PausePaused, PauseResuming}),
 		"command": diagram(commands(t), []device.CommandState{device.Published}, []device.CommandState{device.Published, device.Unresolved,
 			device.Executed, device.Rejected, device.NotExecuted, device.OutcomeUnknown, device.Spent}),
 	} {
@@ -49,6 +51,19 @@ func TestDiagram(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+}
+
+// pauseTable is the table of pauses with a name for there being none.
+func pauseTable() map[PauseState]map[Input]PauseState {
+	name := func(s PauseState) PauseState { return cmp.Or(s, "riding") }
+	table := map[PauseState]map[Input]PauseState{}
+	for from, row := range pauseNext {
+		table[name(from)] = map[Input]PauseState{}
+		for in, to := range row {
+			table[name(from)][in] = name(to)
+		}
+	}
+	return table
 }
 
 // commands reads the command's table through its only door.

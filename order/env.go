@@ -33,6 +33,11 @@ type Config struct {
 	ScoreGrace time.Duration // an uncollected Pay Score order blocks new ones after; 24 h
 	Messages   bool          // riders are told what happened by subscribe messages
 
+	ReserveUnused int // reservations that a rider may let lapse or cancel per day; 3
+
+	PauseAsk  time.Duration // from asking for a pause to shutting the lock; 2 min
+	PauseMost time.Duration // before an order that is paused ends; 15 min
+
 	// KeyPatience is how long a step of a device's change of the server's keys may go
 	// unanswered before another is tried; 1 min.
 	KeyPatience time.Duration
@@ -53,6 +58,8 @@ func (c Config) WithDefaults() Config {
 	set(&c.TicketLife, 120*time.Second)
 	set(&c.ProbeAfterIdle, 10*time.Second)
 	set(&c.KeyPatience, time.Minute)
+	set(&c.PauseAsk, 2*time.Minute)
+	set(&c.PauseMost, 15*time.Minute)
 	set(&c.ArmTime, 60*time.Second)
 	set(&c.TellTime, 6*time.Hour)
 	if c.MostTest == 0 {
@@ -72,6 +79,9 @@ func (c Config) WithDefaults() Config {
 	}
 	if c.LivePerKind == 0 {
 		c.LivePerKind = 1
+	}
+	if c.ReserveUnused == 0 {
+		c.ReserveUnused = 3
 	}
 	if c.MinBattery == 0 {
 		c.MinBattery = 10

@@ -105,6 +105,9 @@ func (h Hear) Decide(s Snapshot, env Env) (Changes, Heard, error) {
 		return Changes{}, Heard{}, err
 	}
 	t.unblock()
+	if err := t.relayed(); err != nil {
+		return Changes{}, Heard{}, err
+	}
 	if err := t.tellTime(); err != nil {
 		return Changes{}, Heard{}, err
 	}
@@ -226,6 +229,9 @@ func (t *turn) apply(e device.Evidence) (bool, error) {
 		}
 		return true, t.refused(o, e)
 	case device.SaidEnded, device.SaidInterrupted:
+		if o.State == Active && o.Shut() && (o.Pause.State == PausePaused || e.CommandID != o.Command) {
+			return false, nil // of an opening that ended before
+		}
 		return true, t.ended(o, e)
 	}
 	return false, nil
@@ -278,6 +284,9 @@ func (t *turn) executed(o *Order, e device.Evidence) error {
 		o.Evidence = append(o.Evidence, t.ref(e))
 		return t.move(o, Executed, t.ref(e))
 	case Active:
+		if o.pauseState() == PauseResuming {
+			return t.resumed(o, e)
+		}
 		return nil
 	case Voided:
 		if out := t.outlet(o.Outlet); out != nil && out.Block == device.Unproven {
@@ -300,17 +309,24 @@ func (t *turn) refused(o *Order, e device.Evidence) error {
 	switch o.State {
 	case Starting, Unresolved:
 		o.Evidence = append(o.Evidence, t.ref(e))
-		reason := e.Reason
-		if e.Kind == device.SaidFailed {
-			reason = "failed_" + e.Reason
-		}
-		return t.void(o, Refused, t.ref(e), reason, device.NotBlocked)
+		return t.void(o, Refused, t.ref(e), refusal(e), device.NotBlocked)
 	case Active:
+		if o.pauseState() == PauseResuming {
+			return t.stayShut(o, t.ref(e), refusal(e))
+		}
 		return t.item(ItemLateRefusal, o.ID, o.ID, e.Reason)
 	case Voided:
 		t.release(o)
 	}
 	return nil
+}
+
+// refusal is the device's reason as a stable word.
+func refusal(e device.Evidence) string {
+	if e.Kind == device.SaidFailed {
+		return "failed_" + e.Reason
+	}
+	return e.Reason
 }
 
 // release unblocks an outlet whose unproven command turned out harmless.
@@ -333,8 +349,20 @@ func (t *turn) ended(o *Order, e device.Evidence) error {
 			return err
 		}
 	}
+	if o.State == Active && o.pauseState() == PauseResuming {
+		// The same of a start that ended a pause.
+		if err := t.finish(t.commands[o.Command], device.Execute); err != nil {
+			return err
+		}
+		if err := t.resumed(o, e); err != nil {
+			return err
+		}
+	}
 	switch o.State {
 	case Active:
+		if t.pauses(o, e) {
+			return t.shut(o, e)
+		}
 		o.endAt(e.Boot, e.Uptime)
 		o.Evidence = append(o.Evidence, t.ref(e))
 		o.Reason = e.Reason
@@ -353,6 +381,12 @@ func (t *turn) ended(o *Order, e device.Evidence) error {
 			return t.item(ItemLateExecuted, o.ID, o.ID, "the device proved a whole use after the order was voided")
 		}
 	case Settled:
+		if c := t.commands[e.CommandID]; c != nil && c.State.Open() { // of a resumption that was given up
+			if err := t.finish(c, device.Execute); err != nil {
+				return err
+			}
+			return t.item(ItemLateExecuted, o.ID, o.ID, "the device proved a whole use after the order was settled")
+		}
 		return t.proveLess(o, e)
 	}
 	return nil
@@ -365,7 +399,7 @@ func (t *turn) proveLess(o *Order, e device.Evidence) error {
 		return t.item(ItemUnbilled, o.ID, o.ID, fmt.Sprintf("its pump states a second end of it, of %d ml; %d ml were billed",
 			e.Counters.Millilitre, o.Usage.Fuel.Millilitres))
 	}
-	if o.EndedBy == DeviceEnded || len(o.Spans) == 0 {
+	if o.EndedBy == DeviceEnded || o.Shut() || len(o.Spans) == 0 {
 		return nil
 	}
 	proved := *o
@@ -434,6 +468,10 @@ func (t *turn) cannotTell(e device.Evidence, u device.UnknownStart) error {
 	switch o.State {
 	case Starting, Unresolved:
 		return t.void(o, CannotTell, t.ref(e), "outcome_unknown", device.AwaitClosed)
+	case Active:
+		if o.Command == c.ID && o.pauseState() == PauseResuming {
+			return t.stayShut(o, t.ref(e), "outcome_unknown")
+		}
 	case Voided:
 		if out := t.outlet(o.Outlet); out != nil && out.Block == device.Unproven {
 			out.Block = device.AwaitClosed
@@ -487,7 +525,7 @@ func (t *turn) goesOn() {
 	}
 	for _, out := range t.outlets {
 		said := out.Stated
-		if o := t.orders[out.Order]; o != nil && o.State == Active && said.Known && !said.Closed &&
+		if o := t.orders[out.Order]; o != nil && o.State == Active && !o.Shut() && said.Known && !said.Closed &&
 			o.began(said.Boot, said.Uptime) && !t.lostSince(o) && o.extend(said.Boot, said.Uptime) {
 			t.touchOrder(o)
 		}
@@ -560,6 +598,10 @@ func (t *turn) notExecuted(c *device.Command) error {
 			reason = "cancelled"
 		}
 		return t.void(o, Fenced, fmt.Sprintf("fence %s/%d", t.device.ID, c.Seq), reason, device.NotBlocked)
+	case Active:
+		if o.pauseState() == PauseResuming {
+			return t.stayShut(o, fmt.Sprintf("fence %s/%d", t.device.ID, c.Seq), "not_executed")
+		}
 	case Voided:
 		t.release(o)
 	}

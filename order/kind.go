@@ -22,6 +22,9 @@ type kind interface {
 	start(o *Order, a billing.Allowance, out *device.Outlet, c Config) (*device.StartArgs, error)
 	// stops tells whether a stop ends a use; it only fences where it does not.
 	stops() bool
+	// pauses tells whether a use may be interrupted by closing the outlet, to be resumed
+	// by another start.
+	pauses() bool
 	// heard looks at a piece of evidence before it is applied to an order.
 	heard(t *turn, e device.Evidence) error
 	// booted applies a device's word at its start to the active order of its outlet.
@@ -85,6 +88,7 @@ func (timed) prices(t billing.Tariff) error {
 }
 
 func (timed) stops() bool                        { return false }
+func (timed) pauses() bool                       { return false }
 func (timed) heard(*turn, device.Evidence) error { return nil }
 func (timed) settled(t *turn) error              { t.goesOn(); return nil }
 

@@ -16,9 +16,14 @@ func (lock) fits(p Provision) error {
 	return nil
 }
 
+func (lock) pauses() bool { return true }
+
 // booted: a ride goes on over a boot that finds the bolt open; a bolt found shut
-// ended it.
+// ended it, unless it was shut for a pause.
 func (lock) booted(t *turn, o *Order, e device.Evidence) error {
+	if o.Shut() {
+		return nil
+	}
 	if e.Closed {
 		o.Evidence = append(o.Evidence, t.ref(e))
 		return t.finishUse(o, FoundShut, t.ref(e), device.NotBlocked, &e)

@@ -54,6 +54,7 @@ const (
 	Watchdog     Input = "watchdog"
 	Captured     Input = "captured"
 	Decided      Input = "decided"
+	PauseOver    Input = "pause_over" // nobody resumed it in time
 )
 
 // next is the whole machine; an input missing from a row is ErrWrongState.
@@ -62,8 +63,9 @@ var next = map[State]map[Input]State{
 	Starting: {Executed: Active, Refused: Voided, Fenced: Voided, CannotTell: Voided, DeadlinePast: Unresolved},
 	Unresolved: {Executed: Active, Refused: Voided, Fenced: Voided, CannotTell: Voided,
 		GiveUp: Voided},
-	Active: {DeviceEnded: Ended, FoundShut: Ended, RiderEnded: Ended, StaffEnded: Ended, Watchdog: Ended},
-	Ended:  {Captured: Settled, Decided: Settled},
+	Active: {DeviceEnded: Ended, FoundShut: Ended, RiderEnded: Ended, StaffEnded: Ended, Watchdog: Ended,
+		PauseOver: Ended},
+	Ended: {Captured: Settled, Decided: Settled},
 }
 
 // Next looks up a move. An unknown state or input fails closed.
@@ -108,21 +110,27 @@ type Order struct {
 	PayWith PayWith
 	Ticket  string // the ticket's id, unique
 	Class   Class  // of the code behind the ticket
+	Road    Road   // by which the rider's phone may reach the device, "" = none
 	Tariff  billing.Tariff
 	Preset  billing.Preset
 
 	Hold    string      // id of the hold's transfer, "" = none
 	HoldFen billing.Fen // of a pending order what the hold will be
 	Pass    string      // id of the rider's pass that it met, "" = none
-	Payment string      // id of the newest payment that is to fund it, "" = none
+	// Reserved is what the reservation costs that it used; nil = nothing.
+	Reserved *billing.Reserved
+	Payment  string // id of the newest payment that is to fund it, "" = none
 
 	Command string // id of the newest start
 	Seq     uint64
-	// DueAt is when the next thing happens by itself: the end of patience while pending
-	// (zero once the payment is being taken back), the deadline while starting,
-	// the end of patience while unresolved, the watchdog while active.
+	// DueAt is when the next thing happens by itself: the end of patience while pending,
+	// with the payment and then with the relayed probe (zero once the payment is being taken back), the deadline while starting,
+	// the end of patience while unresolved, the watchdog while active; while its lock is
+	// shut for a pause that pause's end, or the deadline and patience of its resumption.
 	DueAt      time.Time
 	Cancelling bool // a stop is on its way because the rider asked for it
+	// Pause is the temporary lock of an active order, or that it ended out of; nil = none.
+	Pause *Pause
 
 	CreatedAt time.Time
 	ActiveAt  time.Time // database clock at ingest; for display

@@ -14,6 +14,7 @@ type Place struct {
 	Rider   string // who asks; must be the ticket's
 	Ticket  Ticket
 	PayWith PayWith
+	Road    Road // by which the rider's phone reaches the device, "" = none
 	Preset  billing.Preset
 	Key     KeyRef
 	Route   string
@@ -115,8 +116,10 @@ func (p Place) admit(t *turn) error {
 		// The rows of a snapshot may be of different moments: an open start on an outlet
 		// that shows neither order nor block belongs to who came in between.
 		return ErrOutletBusy
+	case !service && out.Reservation.HoldsAgainst(p.Rider, t.now):
+		return ErrReserved
 	}
-	if err := t.able(out); err != nil {
+	if err := t.able(out); err != nil && !(errors.Is(err, ErrOffline) && p.relays(t)) {
 		return err
 	}
 	switch {
@@ -126,25 +129,7 @@ func (p Place) admit(t *turn) error {
 	if service {
 		return nil
 	}
-	live := 0
-	for _, o := range s.Live {
-		if o.Kind == t.device.Kind {
-			live++
-		}
-	}
-	switch {
-	case s.Rider == nil:
-		return ErrNotFound
-	case s.Rider.Erased:
-		return ErrRiderErased
-	case s.Rider.Blocked:
-		return ErrRiderBlocked
-	case live >= t.env.Config.LivePerKind:
-		return ErrTooManyLive
-	case t.book.Account(billing.Receivable(p.Rider)).Debt() > 0, t.overdue(p.Rider):
-		return ErrDebt
-	}
-	return nil
+	return t.mayUse(p.Rider)
 }
 
 // overdue tells whether WeChat has been trying to collect a bill of the rider's for
@@ -176,6 +161,7 @@ func (p Place) open(t *turn) (*Order, error) {
 		if h := ChoosePass(t.snapshot.Passes, o.Venue, o.Kind, o.Tariff, t.now); h != nil {
 			o.Pass = h.ID
 		}
+		t.useReservation(o, out)
 	}
 	allowed, err := p.allow(t, o)
 	if err != nil {
@@ -183,7 +169,7 @@ func (p Place) open(t *turn) (*Order, error) {
 	}
 	o.HoldFen = allowed.Hold
 	// Until the evidence is in, the quote shows what the least ride would cost.
-	o.Quote = o.Tariff.Quote(billing.Usage{Measured: billing.WithinBoot, Pass: t.passOf(o)})
+	o.Quote = o.Tariff.Quote(billing.Usage{Measured: billing.WithinBoot, Pass: t.passOf(o), Reserved: o.Reserved})
 	t.orders[o.ID] = o
 	out.Order = o.ID
 	t.touchOutlet(out)
@@ -195,13 +181,23 @@ func (p Place) open(t *turn) (*Order, error) {
 			return nil, err
 		}
 	}
-	if payment == nil {
+	unheard := !t.device.Contactable(t.now) // and admitted all the same
+	if p.relays(t) {
+		o.Road = Bluetooth
+	}
+	if payment == nil && !unheard {
 		err = t.start(o, out, allowed)
 	} else {
 		// What the device would refuse is refused before anybody pays for it.
 		_, err = t.kind().start(o, allowed, out, t.env.Config)
-		o.Payment, o.State, o.DueAt = payment.ID, Pending, payment.ExpiresAt
+		o.State, o.DueAt = Pending, t.now.Add(t.env.Config.PayTime)
 		first.To, first.Input = Pending, Ordered
+	}
+	if err == nil && payment != nil {
+		o.Payment, o.DueAt = payment.ID, payment.ExpiresAt
+	}
+	if err == nil && unheard {
+		err = t.askByRelay(out.N)
 	}
 	if err != nil {
 		return nil, err

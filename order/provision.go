@@ -20,6 +20,7 @@ type Provision struct {
 	// Grades names, per outlet, the grade of each nozzle; nil for kinds without.
 	Grades    map[uint8]map[uint8]string
 	Display   bool // it shows rotating codes
+	Bluetooth bool // a rider's phone can carry commands and words for it
 	PublicKey []byte
 	OnlyNew   bool // ErrExists when the device is known: its file must not become worthless
 	Staff     Audit
@@ -71,7 +72,7 @@ func (p Provision) Decide(s Snapshot, env Env) (Changes, device.Device, error) {
 	before, _ := json.Marshal(map[string]any{"epoch": t.device.Epoch, "service": t.device.Service})
 	old := *t.device
 	*t.device = device.Device{ID: p.Device, Kind: p.Kind, Venue: p.Venue, Epoch: old.Epoch + 1, PublicKey: p.PublicKey,
-		Service: device.InService, Display: p.Display, ServerKey: env.Keys.Name, Version: old.Version}
+		Service: device.InService, Display: p.Display, Bluetooth: p.Bluetooth, ServerKey: env.Keys.Name, Version: old.Version}
 	if t.device.Told = old.Told; old.Halt != nil { // new keys release no emergency stop
 		t.device.Halt = &device.Halt{Reason: old.Halt.Reason}
 	}
@@ -82,7 +83,7 @@ func (p Provision) Decide(s Snapshot, env Env) (Changes, device.Device, error) {
 		if maps.Equal(meter.Grades, o.Meter.Grades) { // its totalisers outlive keys and flash; another meter is one item
 			meter.Explained = o.Meter.Explained
 		}
-		*o = device.Outlet{Device: o.Device, N: o.N, NextSeq: 1, Meter: meter, Version: o.Version}
+		*o = device.Outlet{Device: o.Device, N: o.N, NextSeq: 1, Meter: meter, Reservation: o.Reservation, Version: o.Version}
 		t.touchOutlet(o)
 	}
 	after, _ := json.Marshal(map[string]any{"epoch": t.device.Epoch, "service": t.device.Service})

@@ -12,6 +12,9 @@ import (
 type pump struct{}
 
 func (pump) fits(p Provision) error {
+	if p.Bluetooth {
+		return fmt.Errorf("a pump has no Bluetooth: %w", ErrInvalid)
+	}
 	for n := 1; n <= p.Outlets; n++ {
 		nozzles := p.Grades[uint8(n)]
 		if len(nozzles) == 0 || len(nozzles) > 16 {
@@ -63,7 +66,8 @@ func (pump) start(o *Order, a billing.Allowance, out *device.Outlet, c Config) (
 	return args, nil
 }
 
-func (pump) stops() bool { return true }
+func (pump) stops() bool  { return true }
+func (pump) pauses() bool { return false }
 
 // heard keeps the totalisers whole: what a nozzle moved between two pieces belongs
 // to a use whose end says so, or staff are told (A7). While a use goes on nothing

@@ -6,7 +6,7 @@ import "github.com/unlatch/unlatch/device"
 // is enough: numbers are burned for it.
 func (t *turn) ring(o *Order) error {
 	switch {
-	case o.State != Active:
+	case o.State != Active, o.pauseState() == PauseResuming: // its number would fence the start that is on its way
 		return ErrWrongState
 	case t.device == nil:
 		return ErrNotFound

@@ -33,7 +33,7 @@ func (s *Service) Running(ctx context.Context, o Order) (*Running, error) {
 		return nil, nil
 	}
 	ms := max(t.now.Sub(now.ActiveAt).Milliseconds(), 0)
-	usage := billing.Usage{BilledMS: ms, DaySpent: snapshot.DaySpent[o.ID], Measured: billing.WithinBoot}
+	usage := billing.Usage{BilledMS: ms, DaySpent: snapshot.DaySpent[o.ID], Measured: billing.WithinBoot, Reserved: now.Reserved}
 	t.draw(now, &usage)
 	return &Running{Seconds: ms / 1000, Total: now.Tariff.Quote(usage).Total, At: t.now}, nil
 }

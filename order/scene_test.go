@@ -89,7 +89,7 @@ func empty(t rapid.TB, bend ...func(*order.ServiceConfig)) *scene {
 	s := &scene{TB: t, now: time.Date(2026, 3, 1, 4, 0, 0, 0, time.UTC), locks: map[device.ID]*lock{}}
 	s.store = memstore.New(func() time.Time { return s.now })
 	s.store.Seed(campus, bike, ann, ben)
-	c := order.ServiceConfig{Store: s.store, Catalog: catalog{}, Due: s.store, Stops: s.store, Dispatcher: s,
+	c := order.ServiceConfig{Store: s.store, Catalog: catalog{}, Due: s.store, Stops: s.store, Carrier: s.store, Dispatcher: s,
 		Tickets: order.Tickets{Secret: []byte("0123456789abcdef")}, Env: order.Env{Rand: rand.NewChaCha8([32]byte{1}), Sealer: sealer{}}}
 	for _, f := range bend {
 		f(&c)
@@ -118,7 +118,7 @@ var staff = order.Audit{Staff: "s1", Act: "test", Reason: "the test says so"}
 func (s *scene) lock(id device.ID) *lock {
 	s.Helper()
 	d, err := s.svc.Provision(context.Background(), order.Provision{Device: id, Kind: device.Lock, Venue: campus.ID, Outlets: 1,
-		PublicKey: make([]byte, 32), Staff: staff})
+		Bluetooth: true, PublicKey: make([]byte, 32), Staff: staff})
 	if err != nil {
 		s.Fatalf("provision %s: %v", id, err)
 	}

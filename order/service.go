@@ -74,6 +74,7 @@ type ServiceConfig struct {
 	Dispatcher Dispatcher
 	LastKnown  LastKnown
 	Displays   Displays
+	Carrier    Carrier // nil: no device has a second road
 	Stops      StopLog
 	Tickets    Tickets
 	Env        Env
@@ -186,7 +187,7 @@ type Scanned struct {
 // Scan turns a checked number, and what a screen showed behind it ("" for a
 // printed code), into a ticket. It writes nothing, except a probe where the device
 // has not been heard lately. ErrNotFound: the number names no device here;
-// ErrCodeRevoked: it is no longer in use; qr.ErrStale: the screen shows another
+// ErrReserved: it is kept for another rider; ErrCodeRevoked: it is no longer in use; qr.ErrStale: the screen shows another
 // code by now.
 func (s *Service) Scan(ctx context.Context, rider, number, otp string) (Scanned, error) {
 	code, err := s.Catalog.Code(ctx, number)
@@ -248,6 +249,12 @@ func (s *Service) offer(ctx context.Context, rider string, code Code, otp string
 	for _, o := range snapshot.Orders {
 		reserved = reserved || o.ID == r.Outlet.Order && o.State == Pending
 	}
+	if r.Outlet.Reservation.HoldsFor(rider, snapshot.Now) || service {
+		r.Outlet.Reservation = device.Reservation{} // it offers them what it would without
+	}
+	if r.Outlet.Reservation.Holds(snapshot.Now) && r.Outlet.Order == "" {
+		return Scanned{}, fmt.Errorf("device %s outlet %d: %w", id, n, ErrReserved)
+	}
 	r.Availability = r.Device.Availability(r.Outlet, reserved, snapshot.Now)
 	if b, ok := s.battery(id); r.Availability == device.Available &&
 		(ok && b < s.Env.Config.MinBattery || !service && !r.Venue.Serves(snapshot.Now)) {
@@ -306,7 +313,23 @@ func (s *Service) Act(ctx context.Context, a Act) (Order, error) {
 	if err == nil {
 		s.Dispatcher.Dispatch(acted.Send)
 	}
+	if a.Input == ResumeIt && errors.Is(err, ErrOffline) {
+		s.wake(ctx, a.Order)
+	}
 	return acted.Order, err
+}
+
+// wake probes the device of an order that could not be reached, so that the next try may.
+func (s *Service) wake(ctx context.Context, id string) {
+	snapshot, err := s.Store.Load(ctx, Query{Order: id})
+	for _, o := range snapshot.Orders {
+		if o.ID == id {
+			err = s.Ask(ctx, o.Device, o.Outlet)
+		}
+	}
+	if err != nil {
+		s.Log.Warn("probe for a resumption failed", "order", id, "err", err)
+	}
 }
 
 // Ask probes a device that has not been heard lately.

@@ -45,7 +45,7 @@ func (o *Order) endAt(boot device.Boot, uptime uint64) {
 // list of boots no longer knows it, only the spans themselves are proved, and
 // their sum is the shortest ride.
 func (o *Order) length(boots []device.BootSeen, daySpent billing.Fen) billing.Usage {
-	u := billing.Usage{DaySpent: daySpent, Evidence: o.Evidence, Measured: billing.WithinBoot}
+	u := billing.Usage{DaySpent: daySpent, Evidence: o.Evidence, Measured: billing.WithinBoot, Reserved: o.Reserved}
 	if len(o.Spans) == 0 {
 		u.Measured = billing.Shortest
 		return u
@@ -66,7 +66,9 @@ func (o *Order) length(boots []device.BootSeen, daySpent billing.Fen) billing.Us
 	}
 	switch o.EndedBy {
 	case StaffEnded, Watchdog, FoundShut, RiderEnded:
-		u.Measured = billing.LastProven
+		if !o.Shut() { // else the device said when it was closed
+			u.Measured = billing.LastProven
+		}
 	}
 	return u
 }

@@ -10,7 +10,7 @@ import (
 var (
 	states = []order.State{order.Pending, order.Starting, order.Unresolved, order.Active, order.Ended, order.Settled, order.Voided, "", "melted"}
 	inputs = []order.Input{order.Authorised, order.Cancelled, order.Executed, order.Refused, order.Fenced, order.CannotTell, order.DeadlinePast,
-		order.GiveUp, order.DeviceEnded, order.FoundShut, order.RiderEnded, order.StaffEnded, order.Watchdog, order.Captured, "", "wish"}
+		order.GiveUp, order.DeviceEnded, order.FoundShut, order.RiderEnded, order.StaffEnded, order.Watchdog, order.PauseOver, order.Captured, "", "wish"}
 )
 
 // moves is DESIGN section 6, written down a second time: what is not here must be
@@ -40,6 +40,7 @@ var moves = []struct {
 	{"the rider, the lock proved closed", order.Active, order.RiderEnded, order.Ended},
 	{"staff", order.Active, order.StaffEnded, order.Ended},
 	{"the longest ride", order.Active, order.Watchdog, order.Ended},
+	{"nobody resumed it", order.Active, order.PauseOver, order.Ended},
 	{"billed", order.Ended, order.Captured, order.Settled},
 }
 

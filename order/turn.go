@@ -105,6 +105,12 @@ func (t *turn) move(o *Order, in Input, by string) error {
 	if !to.Live() {
 		o.Slot = 0
 	}
+	t.record(o, from, in, by)
+	return nil
+}
+
+// record adds a row to the history of an order that stands where in brought it.
+func (t *turn) record(o *Order, from State, in Input, by string) {
 	t.touchOrder(o)
 	n := int(o.Version) * 8 // an order moves at most five times in one turn
 	for _, m := range t.out.Moves {
@@ -112,8 +118,7 @@ func (t *turn) move(o *Order, in Input, by string) error {
 			n++
 		}
 	}
-	t.out.Moves = append(t.out.Moves, Move{Order: o.ID, N: n, From: from, To: to, Input: in, At: t.now, By: by})
-	return nil
+	t.out.Moves = append(t.out.Moves, Move{Order: o.ID, N: n, From: from, To: o.State, Input: in, At: t.now, By: by})
 }
 
 // free takes a finished order off its outlet.

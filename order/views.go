@@ -134,6 +134,8 @@ type RiderFile struct {
 	Faults     []FaultRow
 	Tracks     []Track
 	Messages   int // that wait to be sent
+
+	Reservations []Reservation // of the last weeks, newest first
 }
 
 // Erase makes whoever a rider was unknown, for good.

@@ -271,6 +271,9 @@ func (t *turn) authorised(o *Order, by string) error {
 		return fmt.Errorf("start order %s: %w", o.ID, ErrNotFound)
 	}
 	err := t.admitted(false)
+	if err == nil && o.Road == Bluetooth && !o.DueAt.IsZero() && t.unheard(out) {
+		return t.awaitRelay(o)
+	}
 	if err == nil {
 		err = t.able(out)
 	}

@@ -15,7 +15,7 @@ import (
 const applyTimeout = 10 * time.Second
 
 // Apply implements order.Store: one round trip, one implicit transaction. Rows
-// come in lock order (devices, outlets, orders, accounts, payments, passes), then what is only
+// come in lock order (devices, outlets, orders, accounts, payments, passes, reservations), then what is only
 // inserted.
 func (db *DB) Apply(ctx context.Context, c order.Changes) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), applyTimeout)
@@ -53,6 +53,9 @@ func queueChanges(b *pgx.Batch, c order.Changes) {
 	}
 	for _, h := range c.Passes {
 		queueHeld(b, h)
+	}
+	for _, r := range c.Reservations {
+		queueReservation(b, r)
 	}
 	for _, k := range c.Commands {
 		queueCommand(b, k)

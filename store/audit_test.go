@@ -46,13 +46,19 @@ var corruptions = map[string]string{
 	"audit_s6_batch_is_whole":            aBatch + `SELECT FROM batch`,
 	"audit_s6_binding_has_row": aBatch + `INSERT INTO codes (number, device, outlet, created_at, venue, batch, label)
 		SELECT '12345678971552', o.device, o.n, now(), b.venue, b.id, 1 FROM batch b, (SELECT device, n FROM outlets ORDER BY device LIMIT 1) o`,
-	"audit_s6_erased_is_gone": `UPDATE riders SET erased_at = now()`,
-	"audit_s6_act_has_row":    `UPDATE orders SET ended_by = 'staff_ended' WHERE state = 'settled'`,
-	"quote_recomputed":        `UPDATE orders SET usage = jsonb_set(usage, '{billed_ms}', '600000') WHERE state = 'settled'`,
+	"audit_s6_erased_is_gone":               `UPDATE riders SET erased_at = now()`,
+	"audit_s6_act_has_row":                  `UPDATE orders SET ended_by = 'staff_ended' WHERE state = 'settled'`,
+	"audit_a6_pause_and_its_start":          `UPDATE orders SET state = 'active', pause = '{"state": "paused"}' WHERE state = 'starting'`,
+	"audit_m6_late_start_is_told":           `UPDATE commands SET done_at = now() + interval '1 hour' WHERE kind = 'start' AND state = 'executed'`,
+	"audit_a4_reservation_keeps_its_outlet": aReservation + `'held', 'bike@1', 0, NULL, now(), now(), now() + interval '5 minutes', NULL, 1 FROM orders WHERE state = 'voided'`,
+	"audit_m5_reservation_is_billed_once":   aReservation + `'used', 'bike@1', 5, id, now(), now() - interval '3 minutes', now(), now(), 1 FROM orders WHERE state = 'settled' AND kind = 'lock'`,
+	"quote_recomputed":                      `UPDATE orders SET usage = jsonb_set(usage, '{billed_ms}', '600000') WHERE state = 'settled'`,
 }
 
 const aBatch = `WITH batch AS (INSERT INTO code_batches SELECT gen_random_uuid(), id, 1, '', 's', now() FROM venues ORDER BY id LIMIT 1
 	RETURNING id, venue) `
+
+const aReservation = `INSERT INTO reservations SELECT gen_random_uuid(), rider, venue, day, device, outlet, kind, `
 
 const aPayment = `INSERT INTO payments (id, road, purpose, rider, venue, device, kind, state, amount, moved, back, backs, asked, late, of_id, hold_id, key, ref, last, tries, created_at, reason, version) VALUES `
 
@@ -61,6 +67,7 @@ var besides = map[string][]string{
 	"audit_a3_start_is_funded":             {"audit_a6_no_order_beside_open_start"},
 	"audit_a6_no_order_beside_open_start":  {"audit_a3_start_is_funded"},
 	"audit_m4_hold_resolved_with_order":    {"audit_a3_start_is_funded"},
+	"audit_a6_pause_and_its_start":         {"audit_e3_history_is_a_path", "audit_a5_active_by_evidence"},
 	"audit_m7_ledger_is_what_wechat_moved": {"audit_e3_payment_history_is_a_path"},
 	"audit_m8_paybacks_within_payment":     {"audit_e3_payment_history_is_a_path"},
 }

@@ -55,6 +55,7 @@ func (db *DB) RiderFile(ctx context.Context, rider string, a *order.Audit) (orde
 	b.Queue(`SELECT o.id::text, p.lat, p.lng, p.at FROM orders o JOIN positions p ON p.device = o.device AND `+during+`
 		WHERE o.rider = $1 ORDER BY p.at DESC`, f.ID).
 		Query(collect(&f.Tracks, func(row pgx.Row) (t order.Track, err error) { return t, row.Scan(&t.Order, &t.Lat, &t.Lng, &t.At) }))
+	b.Queue(`SELECT `+reservationColumns+` FROM reservations r WHERE r.rider = $1 ORDER BY r.id DESC`, f.ID).Query(collect(&f.Reservations, scanReservation))
 	b.Queue(`SELECT count(*) FROM messages WHERE rider = $1`, f.ID).QueryRow(func(row pgx.Row) error { return row.Scan(&f.Messages) })
 	if a != nil {
 		queueAudit(b, *a)
@@ -153,6 +154,8 @@ func (db *DB) erase(ctx context.Context, e order.Erase) error {
 	b.Queue(`UPDATE items SET detail = split_part(detail, ':', 1) WHERE `+faultsOf("$1"), id)
 	b.Queue(`DELETE FROM fault_photos WHERE rider = $1`, id)
 	b.Queue(`DELETE FROM messages WHERE rider = $1`, id)
+	b.Queue(`UPDATE outlets SET reservation_id = NULL, reserved_for = NULL, reserved_until = NULL, version = version + 1 WHERE reserved_for = $1`, id)
+	b.Queue(`DELETE FROM reservations WHERE rider = $1`, id)
 	b.Queue(`DELETE FROM idempotency_keys WHERE principal = 'rider:' || $1`, id) // nobody can present them any more
 	b.Queue(`DELETE FROM positions p USING orders o WHERE o.rider = $1 AND o.device = p.device AND `+during, id)
 	queueAudit(b, e.Audit)

@@ -50,6 +50,7 @@ var raced = map[string]bool{
 	"evidence_pkey":                true,
 	"accounts_pkey":                true,
 	"payments_one_funds_an_order":  true,
+	"reservations_one_open":        true,
 	"idempotency_keys_pkey":        true,
 	"transfers_hold_resolves_once": true,
 	"transfers_one_per_order":      true,

@@ -49,6 +49,7 @@ func (db *DB) Load(ctx context.Context, q order.Query) (order.Snapshot, error) {
 	}
 	queueLoadPayments(b, q, &s)
 	queueLoadPasses(b, q, &s)
+	queueLoadReservations(b, q, &s)
 	if q.Key != nil {
 		b.Queue(`SELECT route, body_hash, status, answer, coalesce(order_id::text, ''), at FROM idempotency_keys
 			WHERE principal = $1 AND key = $2`, q.Key.Principal, q.Key.Key).QueryRow(func(row pgx.Row) error {

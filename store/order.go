@@ -13,7 +13,7 @@ import (
 
 const orderColumns = `id, rider, venue, day, device, outlet, kind, state, slot, pay_with, ticket, tariff, hold_id,
 	hold_fen, command_id, seq, due_at, cancelling, created_at, active_at, ended_at, done_at, spans, evidence, ended_by,
-	usage, quote, charged, debt, refunded, reason, unproven, class, preset, coalesce(payment_id::text, ''), coalesce(pass_id::text, ''), version`
+	usage, quote, charged, debt, refunded, reason, unproven, class, preset, coalesce(payment_id::text, ''), coalesce(pass_id::text, ''), road, pause, reserved, version`
 
 func scanOrder(row pgx.Row) (order.Order, error) {
 	var o order.Order
@@ -22,7 +22,7 @@ func scanOrder(row pgx.Row) (order.Order, error) {
 	err := row.Scan(&o.ID, &o.Rider, &o.Venue, &o.Day, &o.Device, &o.Outlet, &o.Kind, &o.State, &o.Slot, &o.PayWith,
 		&o.Ticket, &o.Tariff, &hold, &o.HoldFen, &command, &o.Seq, &due, &o.Cancelling, &o.CreatedAt, &active, &ended,
 		&done, &o.Spans, &o.Evidence, &o.EndedBy, &o.Usage, &o.Quote, &o.Charged, &o.Debt, &o.Refunded, &o.Reason,
-		&o.Unproven, &o.Class, &o.Preset, &o.Payment, &o.Pass, &o.Version)
+		&o.Unproven, &o.Class, &o.Preset, &o.Payment, &o.Pass, &o.Road, &o.Pause, &o.Reserved, &o.Version)
 	if hold != nil {
 		o.Hold = *hold
 	}
@@ -50,7 +50,7 @@ func queueOrder(b *pgx.Batch, o order.Order) {
 	}
 	args := []any{o.ID, o.Version, o.State, o.Slot, nilTime(o.DueAt), o.Cancelling, nilTime(o.ActiveAt),
 		nilTime(o.EndedAt), nilTime(o.DoneAt), spans, evidence, o.EndedBy, o.Usage, o.Quote, o.Charged, o.Debt,
-		o.Refunded, o.Reason, o.Unproven, nilUUID(o.Command), o.Seq, o.PayWith, nilUUID(o.Hold), nilUUID(o.Payment), nilUUID(o.Pass)}
+		o.Refunded, o.Reason, o.Unproven, nilUUID(o.Command), o.Seq, o.PayWith, nilUUID(o.Hold), nilUUID(o.Payment), nilUUID(o.Pass), o.Pause}
 	if o.Usage != nil && o.Usage.Decided != nil && o.State == order.Settled {
 		b.Queue(`UPDATE items SET closed_at = now(), closed_by = 'decision' WHERE order_id = $1 AND kind = $2 AND closed_at IS NULL`,
 			o.ID, order.ItemMismatch)
@@ -59,17 +59,17 @@ func queueOrder(b *pgx.Batch, o order.Order) {
 		b.Queue(replaced(`UPDATE orders SET version = $2 + 1, state = $3, slot = $4, due_at = $5, cancelling = $6,
 			active_at = $7, ended_at = $8, done_at = $9, spans = $10, evidence = $11, ended_by = $12, usage = $13,
 			quote = $14, charged = $15, debt = $16, refunded = $17, reason = $18, unproven = $19, command_id = $20,
-			seq = $21, pay_with = $22, hold_id = $23, payment_id = $24, pass_id = $25
+			seq = $21, pay_with = $22, hold_id = $23, payment_id = $24, pass_id = $25, pause = $26
 			WHERE id = $1 AND version = $2`, "order"), args...)
 		return
 	}
 	b.Queue(`INSERT INTO orders (id, version, state, slot, due_at, cancelling, active_at, ended_at, done_at, spans,
 		evidence, ended_by, usage, quote, charged, debt, refunded, reason, unproven, command_id, seq,
-		pay_with, hold_id, payment_id, pass_id, rider, venue, day, device, outlet, kind, ticket, tariff, hold_fen, created_at, class, preset)
+		pay_with, hold_id, payment_id, pass_id, pause, rider, venue, day, device, outlet, kind, ticket, tariff, hold_fen, created_at, class, preset, road, reserved)
 		VALUES ($1, $2 + 1, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21,
-		$22, $23, $24, $25, $26, $27, $28, $29, $30, $31, $32, $33, $34, $35, $36, $37)`,
+		$22, $23, $24, $25, $26, $27, $28, $29, $30, $31, $32, $33, $34, $35, $36, $37, $38, $39, $40)`,
 		append(args, o.Rider, o.Venue, o.Day, o.Device, o.Outlet, o.Kind, o.Ticket, o.Tariff, o.HoldFen, o.CreatedAt,
-			o.Class, o.Preset)...)
+			o.Class, o.Preset, o.Road, o.Reserved)...)
 }
 
 func queueAccount(b *pgx.Batch, a billing.Account) {

@@ -99,6 +99,9 @@ func hasPayment(all []order.Payment, id string) bool {
 
 // whose completes a query that names a payment with the payment's order and rider.
 func (db *DB) whose(ctx context.Context, q order.Query) (order.Query, error) {
+	if q.Reservation != "" {
+		return db.reserver(ctx, q)
+	}
 	if q.Payment == "" {
 		return q, nil
 	}

@@ -15,10 +15,13 @@ type Retention struct {
 	Notices   time.Duration // of WeChat, after they were dealt with
 	Messages  time.Duration // that nobody could be told
 	Photos    time.Duration // of faults, after they came
+
+	Reservations time.Duration // after they began; receipts say what they cost
 }
 
 // DefaultRetention is 30 days, for what may have to be looked up again 90.
-var DefaultRetention = Retention{Positions: 30 * day, Logins: 30 * day, Keys: 90 * day, Notices: 90 * day, Messages: 30 * day, Photos: 90 * day}
+var DefaultRetention = Retention{Positions: 30 * day, Logins: 30 * day, Keys: 90 * day, Notices: 90 * day, Messages: 30 * day, Photos: 90 * day,
+	Reservations: 30 * day}
 
 const day = 24 * time.Hour
 
@@ -43,6 +46,7 @@ func (db *DB) Sweep(ctx context.Context, r Retention) (map[string]int64, error) 
 		{"notices", r.Notices, `x.done_at <= now() - $1::interval`},
 		{"messages", r.Messages, `x.at <= now() - $1::interval`},
 		{"fault_photos", r.Photos, `x.at <= now() - $1::interval`},
+		{"reservations", r.Reservations, `x.created_at <= now() - $1::interval AND x.expires_at <= now()`},
 	} {
 		for {
 			tag, err := db.pool.Exec(ctx, `DELETE FROM `+s.table+` WHERE ctid = ANY(ARRAY(SELECT x.ctid FROM `+s.table+` x WHERE `+s.where+`

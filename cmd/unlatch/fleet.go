@@ -76,14 +76,17 @@ func (e exportCmd) Run(ctx context.Context, out io.Writer) error {
 				sides = append(sides, strings.Join(nozzles, ","))
 			}
 		}
-		display, heard := "no", ""
-		if d.Display {
-			display = "yes"
+		yes := func(v bool) string {
+			if v {
+				return "yes"
+			}
+			return "no"
 		}
+		heard := ""
 		if d.HeardAt != nil {
 			heard = d.HeardAt.UTC().Format("2006-01-02T15:04:05Z")
 		}
-		_ = w.Write([]string{d.ID, string(d.Kind), d.Venue, degrees(d.Lat), degrees(d.Lng), strings.Join(sides, "|"), display, "",
+		_ = w.Write([]string{d.ID, string(d.Kind), d.Venue, degrees(d.Lat), degrees(d.Lng), strings.Join(sides, "|"), yes(d.Display), "", yes(d.Bluetooth),
 			strconv.FormatInt(d.Epoch, 10), d.Service, d.Firmware, heard})
 	}
 	w.Flush()

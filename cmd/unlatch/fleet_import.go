@@ -29,7 +29,7 @@ type importCmd struct {
 // Help teaches the columns.
 func (importCmd) Help() string {
 	return `Columns: id, kind and venue; lat and lng (WGS-84 degrees); sides of a pump, such as 1=92,2=95|1=92,2=95; display (yes or no); code,
-a printed number to bind to the device's first outlet. Others that 'devices export' writes are read over.
+a printed number to bind to the device's first outlet; bluetooth (yes or no) of a lock. Others that 'devices export' writes are read over.
 
 The separator is a comma or a semicolon, a decimal is written with a point, the text is UTF-8. Empty rows are skipped.
 
@@ -214,6 +214,9 @@ func (m importCmd) anew(r *fleetRow) string {
 	}
 	if r.device.Display {
 		text += " --display"
+	}
+	if r.device.Bluetooth {
+		text += " --bluetooth"
 	}
 	folder := m.Out
 	if strings.ContainsAny(folder, " '\"$&();") {

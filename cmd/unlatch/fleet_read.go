@@ -19,7 +19,7 @@ import (
 // The rest of what export writes is read over. Spreadsheets and trackers name
 // positions in other ways.
 var (
-	fleetColumns  = []string{"id", "kind", "venue", "lat", "lng", "sides", "display", "code"}
+	fleetColumns  = []string{"id", "kind", "venue", "lat", "lng", "sides", "display", "code", "bluetooth"}
 	exportColumns = []string{"epoch", "service", "firmware", "heard_at"}
 	otherNames    = map[string]string{"latitude": "lat", "lon": "lng", "long": "lng", "longitude": "lng"}
 )
@@ -191,13 +191,19 @@ func (r *fleetRow) read(field func(string) string) {
 			r.complain("sides: %v", err)
 		}
 	}
-	switch strings.ToLower(field("display")) {
+	r.device.Display, r.device.Bluetooth = r.yes("display", field("display")), r.yes("bluetooth", field("bluetooth"))
+}
+
+// yes tells whether a column says so.
+func (r *fleetRow) yes(name, text string) bool {
+	switch strings.ToLower(text) {
 	case "yes", "true", "1":
-		r.device.Display = true
+		return true
 	case "", "no", "false", "0":
 	default:
-		r.complain("display is yes or no, not %q", field("display"))
+		r.complain("%s is yes or no, not %q", name, text)
 	}
+	return false
 }
 
 // degrees is nil where there is no number, or none that can be.

@@ -74,7 +74,7 @@ bike-8,lock,south,10,10,,
 		t.Errorf("a refused import made %s: %v", files, err)
 	}
 
-	good := write(t, filepath.Join(dir, "good.csv"), "\xef\xbb\xbfid;kind;venue;lat;lng\r\nbike-1;lock;campus;30.5;120.5\r\nbike-2;lock;campus;30.6;120.6\r\n")
+	good := write(t, filepath.Join(dir, "good.csv"), "\xef\xbb\xbfid;kind;venue;lat;lng;bluetooth\r\nbike-1;lock;campus;30.5;120.5;\r\nbike-2;lock;campus;30.6;120.6;yes\r\n")
 	if out, stderr, exit = v.tool("devices", "import", good, "--out", files, "--dry-run"); exit != 0 || !strings.Contains(out, "2 rows: 1 new, 1 known, 0 wrong. Nothing was changed") {
 		t.Errorf("dry run: exit %d, %s%s", exit, out, stderr)
 	}
@@ -100,6 +100,9 @@ bike-8,lock,south,10,10,,
 	if err != nil {
 		t.Fatal(err)
 	}
+	if !p.Bluetooth {
+		t.Error("the file does not tell the lock that it has Bluetooth")
+	}
 	fleet, err := sim.NewFleet(sim.FleetConfig{Provisions: []sim.Provision{p}, Log: slog.New(slog.NewTextHandler(io.Discard, nil))})
 	if err != nil {
 		t.Fatal(err)
@@ -111,7 +114,7 @@ bike-8,lock,south,10,10,,
 	})
 
 	exported, stderr, exit := v.tool("devices", "export")
-	if exit != 0 || !strings.Contains(exported, "bike-2,lock,campus,30.6,120.6,,no,,1,in_service,") {
+	if exit != 0 || !strings.Contains(exported, "bike-2,lock,campus,30.6,120.6,,no,,yes,1,in_service,") {
 		t.Errorf("export: exit %d, %s%s", exit, exported, stderr)
 	}
 	if out, stderr, exit = v.tool("devices", "import", write(t, filepath.Join(dir, "export.csv"), exported), "--out", files); exit != 0 ||

@@ -22,9 +22,11 @@ import (
 	"github.com/unlatch/unlatch/billing/wechat"
 	"github.com/unlatch/unlatch/bus"
 	"github.com/unlatch/unlatch/device"
+	"github.com/unlatch/unlatch/device/wire"
 	"github.com/unlatch/unlatch/gateway"
 	"github.com/unlatch/unlatch/order"
 	"github.com/unlatch/unlatch/qr"
+	"github.com/unlatch/unlatch/rider"
 	"github.com/unlatch/unlatch/store"
 )
 
@@ -47,6 +49,9 @@ type nodeConfig struct {
 	Operator     string
 	LabelFont    string // for Chinese text on labels; "" = looked for
 	TrustProxy   bool
+	WeChatLink   string                                              // see api.Config
+	CodePage     func(http.ResponseWriter, string, rider.View) error // nil: rider.Page
+	Around       func(http.Handler) http.Handler                     // the API's handler becomes what it returns; nil: it stays
 	Login        api.Login
 	Cashier      *wechat.Cashier   // nil: riders cannot pay with WeChat
 	Teller       order.Teller      // nil: riders are told nothing
@@ -396,7 +401,7 @@ func (n *node) startOrders(ctx context.Context, conn *bus.Conn) error {
 	}
 	kick := make(chan struct{}, 1)
 	n.orders, err = order.New(order.ServiceConfig{Store: n.timings.store(n.db), Catalog: n.db, Due: n.db, Dispatcher: n.dispatch, LastKnown: seen,
-		Stops: n.db, Displays: displays{c.Keys.derive("display"), c.Codes}, Tickets: order.Tickets{Secret: c.Keys.derive("ticket")}, Log: c.Log,
+		Stops: n.db, Carrier: n.db, Displays: displays{c.Keys.derive("display"), c.Codes}, Tickets: order.Tickets{Secret: c.Keys.derive("ticket")}, Log: c.Log,
 		Env: order.Env{Rand: rand.Reader, Sealer: sealer, Config: c.Orders,
 			Keys: order.ServerKeys{Name: c.Keys.keyID(), Public: public}},
 		Full: n.full,
@@ -603,9 +608,10 @@ func (n *node) startHTTP(ctx context.Context, conn *bus.Conn) error {
 		pay = notices{c.Cashier}
 	}
 	n.api, err = api.New(api.Config{Pay: pay, Orders: n.orders, Store: n.db, Login: c.Login, Minter: n.minter, Domain: c.Domain, Scheme: c.CodeScheme,
-		Watcher: watcher{conn}, Battery: n.seen, Live: n.seen,
+		Watcher: watcher{conn}, Battery: n.seen, Live: n.seen, Words: n.ingest, BluetoothService: wire.ServiceUUID,
 		Noticed: n.noticed, Verification: c.Verification,
 		StopKey: c.Keys.derive("stop"), Provision: n.provision, DisplayName: c.Operator, LabelFont: c.LabelFont, Limits: c.Limits,
+		WeChatLink: c.WeChatLink, CodePage: c.CodePage,
 		TrustProxy: c.TrustProxy, Log: c.Log, Observe: n.timings.answered, Feed: api.FeedConfig{Email: c.FeedEmail, Key: c.Keys.derive("feed")},
 		Ready: map[string]func(context.Context) error{
 			"database": n.db.Ping,
@@ -631,7 +637,11 @@ func (n *node) startHTTP(ctx context.Context, conn *bus.Conn) error {
 	n.group.Go(func() error { return n.api.Run(ctx) })
 	n.beside(n.auditing)
 	n.beside(n.sweeping)
-	n.serve(ctx, l, n.api.Handler())
+	h := n.api.Handler()
+	if c.Around != nil {
+		h = c.Around(h)
+	}
+	n.serve(ctx, l, h)
 	if c.Metrics == "" {
 		return nil
 	}

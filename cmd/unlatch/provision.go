@@ -28,20 +28,21 @@ func (n *node) provision(ctx context.Context, r api.ProvisionRequest) (any, erro
 	}
 	if r.DryRun {
 		return nil, n.orders.TryProvision(ctx, order.Provision{Device: r.Device, Kind: r.Kind, Venue: r.Venue, Outlets: r.Outlets,
-			Grades: r.Grades, Display: r.Display, OnlyNew: r.OnlyNew, PublicKey: make([]byte, ed25519.PublicKeySize), Staff: r.Staff})
+			Grades: r.Grades, Display: r.Display, Bluetooth: r.Bluetooth, OnlyNew: r.OnlyNew, PublicKey: make([]byte, ed25519.PublicKeySize), Staff: r.Staff})
 	}
 	public, private, err := ed25519.GenerateKey(rand.Reader)
 	if err != nil {
 		return nil, fmt.Errorf("draw device key: %w", err)
 	}
 	d, err := n.orders.Provision(ctx, order.Provision{Device: r.Device, Kind: r.Kind, Venue: r.Venue, Outlets: r.Outlets,
-		Grades: r.Grades, Display: r.Display, OnlyNew: r.OnlyNew, PublicKey: public, Staff: r.Staff})
+		Grades: r.Grades, Display: r.Display, Bluetooth: r.Bluetooth, OnlyNew: r.OnlyNew, PublicKey: public, Staff: r.Staff})
 	if err != nil {
 		return nil, err
 	}
 	n.ingest.Forget(d.ID)
 	file := sim.Provision{Device: string(d.ID), Kind: string(d.Kind), Epoch: d.Epoch, Key: private.Seed(),
-		MQTTPassword: n.logins.Password(d.ID, d.Epoch), Broker: n.broker()}
+		MQTTPassword: n.logins.Password(d.ID, d.Epoch), Broker: n.broker(),
+		Bluetooth: d.Bluetooth}
 	if err := n.provisionOutlets(ctx, d, r, &file); err != nil {
 		return nil, err
 	}

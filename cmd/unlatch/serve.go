@@ -43,6 +43,8 @@ type serveCmd struct {
 
 	CodeValidity time.Duration `default:"60s" env:"UNLATCH_CODE_VALIDITY" help:"How long a device's screen shows one code, 6s to 1h. Screens learn it when they are provisioned."`
 	CodeLength   int           `default:"8" env:"UNLATCH_CODE_LENGTH" help:"Characters of that code, 6 to 32."`
+	PauseMost    time.Duration `default:"15m" env:"UNLATCH_PAUSE_MOST" help:"How long a ride may be paused before it ends by itself."`
+	UnusedMost   int           `name:"unused-reservations" default:"3" env:"UNLATCH_UNUSED_RESERVATIONS" help:"Reservations that a rider may leave unused per day."`
 	PrintedCap   int64         `default:"50000" env:"UNLATCH_PRINTED_CAP" help:"Fen that a rider may spend per day on printed codes; -1 for no limit. Codes on a screen have none."`
 
 	FeedEmail  string        `env:"UNLATCH_FEED_EMAIL" help:"Publish the bikes as a GBFS 3.0 feed at /gbfs/3.0/manifest.json, with this address of whoever answers for it; empty: no feed."`
@@ -104,9 +106,9 @@ func (s serveCmd) serve(ctx context.Context, c nodeConfig, db opened, out io.Wri
 // prepare checks everything that can be wrong before anything listens.
 func (s serveCmd) prepare(ctx context.Context, log *slog.Logger) (nodeConfig, opened, error) {
 	c := nodeConfig{HTTP: s.HTTP, Metrics: s.Metrics, MQTT: s.MQTT, NATS: s.NATS, NATSURL: s.NATSURL, MQTTURL: s.MQTTURL,
-		PublicMQTT: s.PublicMQTT, Domain: s.Domain, Operator: s.Operator, LabelFont: s.LabelFont, TrustProxy: s.BehindProxy, Log: log, StoreDir: s.Data, AuditEvery: s.AuditEvery, FeedEmail: s.FeedEmail,
+		PublicMQTT: s.PublicMQTT, Domain: s.Domain, Operator: s.Operator, LabelFont: s.LabelFont, TrustProxy: s.BehindProxy, Log: log, StoreDir: s.Data, AuditEvery: s.AuditEvery, FeedEmail: s.FeedEmail, WeChatLink: s.WeChat.Link,
 		Codes:  qr.Rotation{Validity: s.CodeValidity, Length: s.CodeLength},
-		Orders: order.Config{PrintedCap: billing.Fen(s.PrintedCap)}}
+		Orders: order.Config{PrintedCap: billing.Fen(s.PrintedCap), PauseMost: s.PauseMost, ReserveUnused: s.UnusedMost}}
 	fail := func(err error) (nodeConfig, opened, error) { return c, opened{}, err }
 	switch {
 	case s.Data == "" && (s.DatabaseURL == "" || s.SigningKey == ""):
@@ -117,6 +119,8 @@ func (s serveCmd) prepare(ctx context.Context, log *slog.Logger) (nodeConfig, op
 		return fail(errors.New("give --domain, the host name that printed codes carry; it can never change for codes in the field"))
 	case s.WeChat.AppID == "" || s.WeChat.Secret == "":
 		return fail(errors.New("give --wechat-app-id and --wechat-secret from the mini-program's console; to try without WeChat run: unlatch demo"))
+	case s.PauseMost <= 0 || s.UnusedMost < 1:
+		return fail(errors.New("--pause-most is above zero, --unused-reservations 1 or more; a tariff says whether there are reservations"))
 	case s.PrintedCap == 0 || s.PrintedCap < -1:
 		return fail(errors.New("--printed-cap is an amount in fen above zero, or -1 for no limit"))
 	case (s.TLSCert == "") != (s.TLSKey == ""):

@@ -44,7 +44,9 @@ type provisionCmd struct {
 	Kind     string   `default:"lock" enum:"${kinds}" help:"What they are: ${enum}."`
 	Side     []string `sep:"none" placeholder:"1=92,2=95" help:"A pump's side: its nozzles and their grades. Give it once per side."`
 	Display  bool     `help:"They have a screen that shows rotating codes."`
-	Out      string   `default:"." type:"path" help:"Folder for the files, one per device: {id}.json."`
+
+	Bluetooth bool   `help:"They are locks that speak to riders' phones too, where there is no coverage."`
+	Out       string `default:"." type:"path" help:"Folder for the files, one per device: {id}.json."`
 }
 
 // Help teaches what the file holds.
@@ -73,7 +75,7 @@ func (p provisionCmd) Run(ctx context.Context, out io.Writer) error {
 		err := writeOnce(filepath.Join(p.Out, id+".json"), func() (any, error) {
 			var answer api.ProvisionResults
 			err := c.do(ctx, http.MethodPost, "/v1/operator/devices", "", api.ProvisionBody{Reason: "provisioned from the command line",
-				Devices: []api.NewDevice{{ID: id, Kind: api.Kind(p.Kind), Venue: p.Venue, Sides: sides, Display: p.Display}}}, &answer)
+				Devices: []api.NewDevice{{ID: id, Kind: api.Kind(p.Kind), Venue: p.Venue, Sides: sides, Display: p.Display, Bluetooth: p.Bluetooth}}}, &answer)
 			if err != nil || len(answer.Devices) != 1 {
 				return nil, err
 			}

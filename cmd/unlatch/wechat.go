@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"strings"
 
 	"github.com/unlatch/unlatch/api"
 	"github.com/unlatch/unlatch/billing"
@@ -39,6 +40,8 @@ type weChatFlags struct {
 	TemplateEnded  string `name:"wechat-template-ended" env:"UNLATCH_WECHAT_TEMPLATE_ENDED" help:"Template of the message that a use ended."`
 	TemplateRefund string `name:"wechat-template-refund" env:"UNLATCH_WECHAT_TEMPLATE_REFUND" help:"Template of the message that a refund arrived."`
 	TemplateUnpaid string `name:"wechat-template-unpaid" env:"UNLATCH_WECHAT_TEMPLATE_UNPAID" help:"Template of the message that a use is unpaid."`
+
+	Link string `name:"wechat-link" env:"UNLATCH_WECHAT_LINK" placeholder:"URL" help:"Opens WeChat from the page behind a code: your URL Link (https) or URL Scheme (weixin); {code} in it becomes the scanned address, escaped for the parameter query. Without it the page says how to scan."`
 
 	Verification []string `name:"wechat-verification" type:"path" env:"UNLATCH_WECHAT_VERIFICATION" placeholder:"FILE" help:"Files by which WeChat checks the domain, as downloaded; they are served at the root and beside the codes."`
 }
@@ -89,6 +92,8 @@ func (f weChatFlags) orders(c order.Config) (order.Config, error) {
 	switch {
 	case f.BalanceCap == 0 || f.BalanceCap < -1:
 		return c, errors.New("--balance-cap is an amount in fen above zero, or -1 for no limit")
+	case f.Link != "" && !strings.HasPrefix(f.Link, "https://") && !strings.HasPrefix(f.Link, "weixin://"):
+		return c, errors.New("--wechat-link begins with https:// (a URL Link) or weixin:// (a URL Scheme)")
 	case f.ServiceID != "" && f.RiskCap <= 0:
 		return c, errors.New("--wechat-risk-cap is an amount in fen above zero: the most that one Pay Score order may come to")
 	case f.ServiceID != "" && f.unset():

@@ -61,6 +61,7 @@ type Store struct {
 	audits    []order.Audit
 	payments  map[string]order.Payment
 	held      map[string]order.HeldPass
+	reserved  map[string]order.Reservation
 	offers    map[string]order.PassRow
 	notices   []notice
 	messages  []order.Message
@@ -83,7 +84,7 @@ func New(now func() time.Time) *Store {
 		orders: map[string]order.Order{}, commands: map[string]device.Command{}, schedules: map[string]schedule{},
 		evidence: map[evidenceKey]device.Evidence{}, accounts: map[billing.AccountID]billing.Account{},
 		transfers: map[string]billing.Transfer{}, idem: map[order.KeyRef]order.Key{},
-		payments: map[string]order.Payment{}, held: map[string]order.HeldPass{}, offers: map[string]order.PassRow{}}
+		payments: map[string]order.Payment{}, held: map[string]order.HeldPass{}, reserved: map[string]order.Reservation{}, offers: map[string]order.PassRow{}}
 }
 
 // Seed adds what the use cases only read.
@@ -150,6 +151,9 @@ func (s *Store) Load(_ context.Context, q order.Query) (order.Snapshot, error) {
 	if p, ok := s.payments[q.Payment]; ok {
 		q.Order, q.Rider = p.Order, p.Rider
 	}
+	if r, ok := s.reserved[q.Reservation]; ok {
+		q.Device, q.Rider = r.Device, r.Rider
+	}
 	id := q.Device
 	if o, ok := s.orders[q.Order]; ok && id == "" {
 		id = o.Device
@@ -180,6 +184,7 @@ func (s *Store) Load(_ context.Context, q order.Query) (order.Snapshot, error) {
 	}
 	s.loadPayments(&snap, q)
 	s.loadPasses(&snap, q)
+	s.loadReservations(&snap, q)
 	if q.Key != nil {
 		if k, ok := s.idem[*q.Key]; ok {
 			snap.Key = &k
@@ -283,6 +288,7 @@ func (s *Store) Apply(_ context.Context, c order.Changes) error {
 	}
 	s.applyPayments(c)
 	s.applyPasses(c)
+	s.applyReservations(c)
 	for _, k := range c.Commands {
 		if k.Version == 0 && k.State == device.Published {
 			s.schedules[k.ID] = schedule{s.Now().Add(600 * time.Millisecond), 1}
@@ -378,6 +384,9 @@ func (s *Store) stale(c order.Changes) string {
 		return what
 	}
 	if what := s.stalePasses(c); what != "" {
+		return what
+	}
+	if what := s.staleReservations(c); what != "" {
 		return what
 	}
 	return s.staleTransfers(c)

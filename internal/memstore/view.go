@@ -111,3 +111,17 @@ func (s *Store) Audits() []order.Audit {
 	defer s.mu.Unlock()
 	return slices.Clone(s.audits)
 }
+
+// Moves returns an order's history, oldest first.
+func (s *Store) Moves(_ context.Context, id string) ([]order.Move, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var all []order.Move
+	for _, m := range s.moves {
+		if m.Order == id {
+			all = append(all, m)
+		}
+	}
+	slices.SortFunc(all, func(a, b order.Move) int { return cmp.Compare(a.N, b.N) })
+	return all, nil
+}

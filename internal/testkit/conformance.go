@@ -129,6 +129,9 @@ func StoreConformance(t *testing.T, open Seeded) {
 	t.Run("a payment is read back as it was written, and claimed once", func(t *testing.T) { payments(t, open(t)) })
 	t.Run("a notification is kept once and dealt with once", func(t *testing.T) { notices(t, open(t)) })
 	t.Run("a pass is read back as it was written, and drawn on once", func(t *testing.T) { passes(t, open(t)) })
+	t.Run("a pause is read back as it was written", func(t *testing.T) { pauses(t, open(t)) })
+	t.Run("a reservation is read back as it was written, and used once", func(t *testing.T) { reservations(t, open(t)) })
+	t.Run("an order over Bluetooth waits for its lock and starts", func(t *testing.T) { secondRoad(t, open(t)) })
 	t.Run("nothing unknown is an error", func(t *testing.T) { unknown(t, open(t)) })
 }
 

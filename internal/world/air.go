@@ -34,7 +34,7 @@ type link struct {
 func (w *world) carry(m *machine, d direction, what string, payload []byte, arrive func([]byte)) {
 	way := &m.links[d]
 	who := string(m.id)
-	if way.cut {
+	if way.cut || m.tunnel {
 		w.note(who, "%s is swallowed on its way %s", what, d)
 		return
 	}
@@ -73,7 +73,7 @@ func (w *world) carry(m *machine, d direction, what string, payload []byte, arri
 			wait = way.last - w.at
 		}
 		w.after(wait, func() {
-			if way.cut {
+			if way.cut || m.tunnel {
 				w.note(who, "%s is swallowed on its way %s", what, d)
 				return
 			}
@@ -95,6 +95,9 @@ func (w *world) up(m *machine, packets []sim.Packet) {
 		what := "telemetry"
 		if channel == wire.ChannelEvidence {
 			what = "a word"
+			if m.lock != nil { // brokers are not trusted either
+				w.kept[m.id] = keep(w.kept[m.id], kept{bytes: p.Payload})
+			}
 		}
 		w.carry(m, up, what, p.Payload, func(payload []byte) {
 			if channel == wire.ChannelTelemetry {

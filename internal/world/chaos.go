@@ -70,6 +70,9 @@ func (w *world) drawFaults(o Options) map[Fault]bool {
 			m[f] = w.chance(0.5)
 		}
 	}
+	if o.Devices > 0 {
+		m[Tunnel], m[Replay] = w.chance(0.35), w.chance(0.5)
+	}
 	for _, f := range doubleFaults {
 		m[atWeChat(f.kind)] = w.chance(0.5)
 	}
@@ -121,6 +124,7 @@ func (w *world) chaos() {
 	plan(FlashLost, 1, 1, w.loseFlash)
 	plan(Wear, 1, 1, w.wear)
 	plan(Reprovision, 1, 2, w.reprovision)
+	planAt(w.locks, Replay, 2, 6, w.replays)
 	planAt(w.pumps, Crank, 1, 4, func(m *machine) { w.cranks(m, pick(w, m.pump.sides)) })
 	planAt(w.pumps, Emergency, 0, 1, w.emergency)
 	planAt(w.pumps, Gas, 0, 1, w.gas)
@@ -226,6 +230,7 @@ func (w *world) heal() {
 	for _, m := range w.machines {
 		m.c.DisarmCuts()
 		m.links[up].cut, m.links[down].cut = false, false
+		w.emerges(m)
 		if m.lock != nil {
 			w.healLock(m)
 		} else {

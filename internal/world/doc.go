@@ -22,9 +22,20 @@
 // and number by number the ledger must agree with them, and nothing starts before the
 // double has the money or the rider's consent.
 //
+// In most schedules with locks riders have whims (pause.go, reserve.go): they lock up for
+// a while and ride on, end or forget it, and keep bikes that they use, give back or
+// forget. Of a pause the oracle demands that a hand shut the lock in time, that the bill
+// ends at the closing after the newest proved opening, and that openings are executed
+// starts. Of reservations it promises that nobody takes what is kept for another (R1),
+// that a rider keeps one at a time (R2), and that the bill has its minutes (R3).
+//
+// Beside some locks stand riders' phones, which carry commands and words for their
+// orders over Bluetooth, badly; some locks have no coverage for most of the story; and
+// whatever was once said somebody may have kept, and bring again.
+//
 // What one kind alone has is in files of its name: lock.go; pump.go and
 // mischief.go for the bodies and hands, stops.go and judge_pump.go for the oracle.
-// Of payments wechat.go is the line to the double, wechat_faults.go what it does amiss,
+// Phones are in phone.go. Of payments wechat.go is the line to the double, wechat_faults.go what it does amiss,
 // payer.go the riders and staff, till.go the replicas, judge_payment.go the oracle.
 //
 // It refuses to be realistic where that costs reach: faults are far more

@@ -11,18 +11,21 @@ import (
 	"github.com/unlatch/unlatch/order"
 )
 
-// open is for how long a lock was truly open for an order up to now: from its
-// movement to the first hand that shut it. ok is false where it never moved.
+// open is for how long a lock was truly used for an order up to now: from its first
+// movement to the first hand that shut it after the newest one that is proved; what lies
+// between is pauses, which count. ok is false where it never moved.
 func (o *oracle) open(id string) (m movement, open time.Duration, shut, ok bool) {
 	moves := o.byOrder[id]
 	if len(moves) == 0 {
 		return movement{}, 0, false, false
 	}
 	m = moves[0]
-	for _, at := range m.by.lock.shuts {
-		if at >= m.at {
-			return m, at - m.at, true, true
-		}
+	last, proved := o.opening(id)
+	if !proved {
+		last = m
+	}
+	if at, shut := m.by.shutSince(last.at); shut {
+		return m, at - m.at, true, true
 	}
 	return m, o.w.at - m.at, false, true
 }
@@ -52,10 +55,10 @@ func (o *oracle) settled(x order.Order) {
 		o.violation("M5: %s is billed %s and %s was open for it for %s", name, billed, m.by.id, open)
 	}
 	end := m.at + open
-	if x.EndedBy == order.DeviceEnded && shut && !m.by.lossy && len(x.Spans) == 1 && o.sameRun(m, end) && billed < open-slack {
+	if (x.EndedBy == order.DeviceEnded || x.Shut()) && shut && !m.by.lossy && len(x.Spans) == 1 && o.sameRun(m, end) && billed < open-slack {
 		o.violation("M5: %s is billed %s only, %s was open for it for %s", name, billed, m.by.id, open)
 	}
-	if want := o.price(x.Usage.BilledMS, x.Usage.DaySpent, x.PayWith); x.Quote.Total != want {
+	if want := o.price(x); x.Quote.Total != want {
 		o.violation("M5: %s costs %d fen, its tariff says %d for %d ms", name, x.Quote.Total, want, x.Usage.BilledMS)
 	}
 }
@@ -71,16 +74,20 @@ func (o *oracle) sameRun(m movement, end time.Duration) bool {
 }
 
 // price is the tariff in the oracle's own words: unlock fee, each started block
-// of the time that is not free, at most the ride's cap and what the day's cap
+// of the time that is not free, what a reservation costs, at most the ride's cap and what the day's cap
 // leaves.
-func (o *oracle) price(ms int64, spent billing.Fen, pay order.PayWith) billing.Fen {
-	if pay == order.PayService {
+func (o *oracle) price(x order.Order) billing.Fen {
+	if x.PayWith == order.PayService {
 		return 0
 	}
+	ms, spent := x.Usage.BilledMS, x.Usage.DaySpent
 	t := o.w.tariff
 	total := t.UnlockFee
 	for left := ms - t.FreeMS; left > 0 && total < t.RideCap; left -= t.BlockMS {
 		total += t.BlockFee
+	}
+	if r := x.Reserved; r != nil {
+		total += billing.Fen(r.Minutes) * r.Fee
 	}
 	return min(total, t.RideCap, max(t.DayCap-spent, 0))
 }
@@ -135,8 +142,17 @@ func (o *oracle) judge() {
 func (o *oracle) judgeOrder(x order.Order) {
 	name := o.name(x.ID)
 	moves := o.byOrder[x.ID]
-	if len(moves) > 1 {
-		o.violation("M6: %s moved %d times", name, len(moves))
+	starts := 0
+	for _, k := range o.commands {
+		if k.Order == x.ID && k.Kind == device.Start {
+			starts++
+		}
+	}
+	if len(moves) > starts || x.Kind == device.Pump && starts > 1 {
+		o.violation("M6: %s moved %d times for %d starts", name, len(moves), starts)
+	}
+	if o.late[x.ID] && !o.items[order.ItemLateExecuted+"/"+x.ID] {
+		o.violation("M6: %s opened again after it was settled, and no item says so", name)
 	}
 	paid := x.Paid()
 	switch {

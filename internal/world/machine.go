@@ -25,6 +25,9 @@ type machine struct {
 	keys  map[uint32]wire.KeyedHash // by epoch; 0 is none
 	links [2]link
 
+	phone  *phone // beside it, with a connection; nil: none
+	tunnel bool   // it has no coverage
+
 	wakeAt time.Duration   // when its own clock wakes it next
 	wakes  int             // grows with each plan to wake
 	outage int             // grows with each loss of power and of connection
@@ -59,7 +62,7 @@ func (w *world) install(id device.ID, kind device.Kind, body func(*machine)) {
 }
 
 func (w *world) provisioning(m *machine, key []byte) order.Provision {
-	p := order.Provision{Device: m.id, Kind: m.kind, Venue: "campus", Outlets: 1, PublicKey: key,
+	p := order.Provision{Device: m.id, Kind: m.kind, Venue: "campus", Outlets: 1, PublicKey: key, Bluetooth: m.lock != nil,
 		Staff: order.Audit{Staff: "s1", Act: "provision", Reason: "mounted"}}
 	if m.pump != nil {
 		p.Outlets, p.Grades, p.Display = len(m.pump.sides), m.pump.grades(), m.pump.display
@@ -72,7 +75,7 @@ func (w *world) furnishKey(m *machine, epoch uint32, key []byte) {
 	hash := wire.NewKeyedHash(key)
 	m.epoch, m.keys[epoch] = epoch, hash
 	config := sim.Config{Device: string(m.id), Epoch: epoch, Key: hash, Server: w.sealer.Signer.(wire.Verifier), Flash: m.flash,
-		DriftPPM: m.ppm, UptimeStart: m.start}
+		DriftPPM: m.ppm, UptimeStart: m.start, Bluetooth: m.lock != nil}
 	if w.chance(0.3) {
 		config.JournalCapacity = 16 + w.rand.IntN(8)
 	}
@@ -280,7 +283,7 @@ func (w *world) connectSoon(m *machine, wait time.Duration) {
 		if m.outage != outage || !m.c.Powered() || m.c.Connected() {
 			return
 		}
-		if m.links[up].cut || m.links[down].cut {
+		if m.tunnel || m.links[up].cut || m.links[down].cut {
 			w.connectSoon(m, w.between(time.Second, 10*time.Second))
 			return
 		}

@@ -24,7 +24,9 @@ var legal = map[order.State]map[order.Input]order.State{
 	order.Unresolved: {order.Executed: order.Active, order.Refused: order.Voided, order.Fenced: order.Voided,
 		order.CannotTell: order.Voided, order.GiveUp: order.Voided},
 	order.Active: {order.DeviceEnded: order.Ended, order.FoundShut: order.Ended, order.RiderEnded: order.Ended,
-		order.StaffEnded: order.Ended, order.Watchdog: order.Ended},
+		order.StaffEnded: order.Ended, order.Watchdog: order.Ended, order.PauseOver: order.Ended,
+		order.PauseWanted: order.Active, order.PauseDropped: order.Active, order.PauseBegan: order.Active,
+		order.ResumeWanted: order.Active, order.Resumed: order.Active, order.ResumeFailed: order.Active},
 	order.Ended: {order.Captured: order.Settled, order.Decided: order.Settled},
 }
 
@@ -80,6 +82,9 @@ type oracle struct {
 	items     map[string]bool       // orders that some item names
 	byOrder   map[string][]movement // true openings and armings, by order
 	byNumber  map[numberKey]int     // and how many there were per command
+	late      map[string]bool       // orders of which a start was proved executed once they were settled
+	kept      map[string]order.Reservation
+	commit    order.Changes // the running one
 	ledger    ledger
 	purse
 
@@ -98,7 +103,7 @@ func newOracle(w *world) *oracle {
 	return &oracle{w: w, names: map[string]string{}, orders: map[string]order.Order{}, commands: map[string]device.Command{},
 		since: map[string]time.Duration{}, numbers: map[numberKey]string{}, evidence: map[evidenceKey][]byte{},
 		lost: map[device.ID]uint64{}, keys: map[order.KeyRef]order.Key{}, items: map[string]bool{},
-		byOrder: map[string][]movement{}, byNumber: map[numberKey]int{}, ledger: newLedger(), versions: map[string]int{},
+		late: map[string]bool{}, kept: map[string]order.Reservation{}, byOrder: map[string][]movement{}, byNumber: map[numberKey]int{}, ledger: newLedger(), versions: map[string]int{},
 		sales: map[string]*sale{}, beats: map[sideKey]uint64{}, free: map[sideKey]bool{}, gaps: map[sideKey][]gap{}, halts: map[device.ID]*halted{},
 		applied: map[device.ID]uint64{}, purse: newPurse()}
 }
@@ -145,7 +150,7 @@ func (o *oracle) refused(what string, err error) {
 		order.ErrOutletBusy, order.ErrOutletOpen, order.ErrOutletBlocked, order.ErrNotInService, order.ErrOffline,
 		order.ErrBatteryLow, order.ErrNoMoney, order.ErrDebt, order.ErrTooManyLive, order.ErrKeyReused, order.ErrWrongState,
 		order.ErrStillOpen, order.ErrOverRefund, order.ErrStopped, order.ErrPreset, order.ErrSpendingCap,
-		order.ErrPayWith, order.ErrBalanceCap} {
+		order.ErrReserved, order.ErrReserving, order.ErrReserveMost, order.ErrPayWith, order.ErrBalanceCap} {
 		retry := strings.HasPrefix(what, "another try") // a later refund took it along, or its rider spent it
 		if errors.Is(err, known) && !errors.Is(err, billing.ErrNoMoney) || retry && errors.Is(err, billing.ErrNoMoney) {
 			if errors.Is(err, order.ErrPayWith) && o.w.env.Config.WeChatPay && o.w.env.Config.RiskCap > 0 {
@@ -163,7 +168,8 @@ func (o *oracle) refused(what string, err error) {
 // committed follows one transaction. by is the use case and loaded the moment
 // of its snapshot.
 func (o *oracle) committed(c order.Changes, by any, loaded time.Time) {
-	o.news = nil
+	o.news, o.commit = nil, c
+	o.reserves(c)
 	if s, ok := by.(step); ok && s.err == nil {
 		delete(o.unknown, s.payment)
 	}
@@ -234,6 +240,9 @@ func (o *oracle) committed(c order.Changes, by any, loaded time.Time) {
 func (o *oracle) history(c order.Changes) {
 	for _, x := range c.Orders {
 		state := o.orders[x.ID].State
+		if state == order.Pending && x.State == order.Voided && x.Road == order.Bluetooth {
+			o.w.result.Phones["voided as "+x.Reason]++
+		}
 		for _, m := range c.Moves {
 			if m.Order == x.ID {
 				if m.From != state {
@@ -262,6 +271,7 @@ func (o *oracle) order(x order.Order) {
 	if x.State == order.Active && was.State != order.Active && len(o.byOrder[x.ID]) == 0 {
 		o.violation("A5: %s becomes active and its %s never moved", o.name(x.ID), x.Kind)
 	}
+	o.pausing(x, was)
 	if x.Kind == device.Pump {
 		o.soldOrder(x, was)
 	} else if x.State == order.Settled && was.State != order.Settled {
@@ -288,6 +298,7 @@ func (o *oracle) command(k device.Command, c order.Changes) {
 		if k.Kind == device.Start {
 			o.funded(k, c)
 			o.authorised(o.orders[k.Order])
+			o.relayed(k, o.orders[k.Order], c)
 		}
 	}
 	if k.State == device.Published && was.State != device.Published {
@@ -295,6 +306,9 @@ func (o *oracle) command(k device.Command, c order.Changes) {
 	}
 	if was.State == device.Published && k.State != device.Published {
 		o.published--
+	}
+	if was.State.Open() {
+		o.lateStart(k, c)
 	}
 	o.commands[k.ID] = k
 	if (k.State == device.NotExecuted || k.State == device.Rejected) && k.Kind == device.Start && o.byNumber[number] > 0 {
@@ -314,6 +328,11 @@ func (o *oracle) funded(k device.Command, c order.Changes) {
 	}
 	if x.PayWith == order.PayService {
 		return
+	}
+	if x.State == order.Active { // of a pause's end: by the hold of its first start
+		if hold, ok := o.ledger.holds[x.Hold]; ok && hold.Order == x.ID && o.ledger.resolved[x.Hold].ID == "" {
+			return
+		}
 	}
 	least := min(o.w.tariff.UnlockFee+o.w.tariff.BlockFee, o.w.tariff.RideCap)
 	if x.Kind == device.Pump {

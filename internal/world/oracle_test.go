@@ -73,6 +73,16 @@ func TestOracleSeesEachLie(t *testing.T) {
 				return
 			}
 		}},
+		{"A2", func(o *oracle, x order.Order, _ movement) {
+			x.Road, x.CreatedAt = order.Bluetooth, x.CreatedAt.Add(time.Hour)
+			o.relayed(o.commands[x.Command], x, order.Changes{Moves: []order.Move{{Order: x.ID, From: order.Pending}}})
+		}},
+		{"S6", func(o *oracle, x order.Order, m movement) {
+			b := o.commands[x.Command].Bytes
+			x.ID = "another"
+			o.carries(m.by, x, b)
+		}},
+		{"S11", func(o *oracle, x order.Order, m movement) { o.carries(m.by, x, []byte{1}) }},
 		{"S11", func(o *oracle, x order.Order, _ movement) { o.leaves(device.Command{ID: x.Command, Bytes: []byte{1}}) }},
 	} {
 		w, x, m := settledRide(t)
@@ -88,7 +98,7 @@ func settledRide(t *testing.T) (*world, order.Order, movement) {
 	for seed := uint64(baseSeed); ; seed++ {
 		w := play(seed, Options{})
 		for _, x := range w.store.Orders() {
-			if x.Kind == device.Lock && x.State == order.Settled && x.PayWith == order.PayWallet && x.Charged > 0 && x.Refunded == 0 && len(w.oracle.byOrder[x.ID]) == 1 &&
+			if x.Kind == device.Lock && x.State == order.Settled && x.PayWith == order.PayWallet && x.Charged > 0 && x.Refunded == 0 && len(w.oracle.byOrder[x.ID]) == 1 && w.oracle.byOrder[x.ID][0].Seq == x.Seq &&
 				!w.byID[x.Device].lossy && len(x.Spans) == 1 && w.byID[x.Device].epoch == 1 {
 				if len(w.result.Violations) > 0 {
 					t.Fatalf("seed %d: %q", seed, w.result.Violations)

@@ -23,6 +23,7 @@ type ride struct {
 	side    *side // of a pump
 	service bool
 	hasty   bool
+	phone   bool          // near the lock, with Bluetooth
 	when    time.Duration // of the first scan
 
 	scans  int
@@ -57,6 +58,7 @@ func (w *world) planRides(n int) {
 			x.who, x.service = "staff:s1", true
 		}
 		x.when = when
+		x.phone = !x.service && w.chance(0.2)
 		before = x
 		w.rides = append(w.rides, x)
 		w.after(when, x.scan)
@@ -121,7 +123,11 @@ func (x *ride) scan() {
 		w.oracle.violation("world: load for a scan: %v", err)
 		return
 	}
-	available := snapshot.Device.Availability(snapshot.Outlets[x.outlet()-1], false, snapshot.Now)
+	out := snapshot.Outlets[x.outlet()-1]
+	if x.service || out.Reservation.HoldsFor(x.who, snapshot.Now) {
+		out.Reservation = device.Reservation{}
+	}
+	available := snapshot.Device.Availability(out, false, snapshot.Now)
 	w.note(x.name(), "scans %s: %s", x.machine.id, available)
 	switch {
 	case available == device.NonContactable:
@@ -131,8 +137,10 @@ func (x *ride) scan() {
 					w.dispatch(r, a.Send)
 				}
 			})
-		again(2*time.Second, 12*time.Second)
-		return
+		if !x.phone {
+			again(2*time.Second, 12*time.Second)
+			return
+		}
 	case available != device.Available && w.chance(0.6):
 		again(15*time.Second, 70*time.Second)
 		return
@@ -196,6 +204,9 @@ func (x *ride) place(hash string) order.Place {
 		}}
 	if x.service {
 		p.PayWith, p.Staff = order.PayService, &order.Audit{Staff: "s1", Act: "service unlock", Reason: "maintenance"}
+	}
+	if x.phone {
+		p.Road = order.Bluetooth
 	}
 	if b, ok := x.w.battery[x.machine.id]; ok {
 		p.Battery = &b
@@ -289,6 +300,10 @@ func (x *ride) holdOrder() {
 	if w.oracle.orders[x.order].Payment != "" {
 		w.asks(x.who, x.order, "")
 	}
+	if x.phone {
+		x.walksUp()
+	}
+	x.mayPause()
 	switch {
 	case x.side != nil:
 		x.atThePump()

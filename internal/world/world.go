@@ -52,6 +52,8 @@ type Result struct {
 	// Payments counts what payments came to: "road state" for each state that one
 	// reached, "paid with way" for settled orders, and the detours.
 	Payments map[string]int
+	// Phones counts what came of riders' phones beside locks.
+	Phones map[string]int
 }
 
 // Run plays the schedule of a seed to its end and judges it.
@@ -102,6 +104,9 @@ type world struct {
 
 	pay *merchant // nil: nobody pays with WeChat here
 
+	kept map[device.ID][]kept // what phones recorded
+	whim *whims               // nil: riders only ride
+
 	oracle *oracle
 	result Result
 }
@@ -118,7 +123,7 @@ func newWorld(seed uint64, o Options) *world {
 	w := &world{riders: riderNames, rand: rand.New(rand.NewPCG(seed, 0x756e6c61746368)), trace: o.Trace, byID: map[device.ID]*machine{},
 		battery: map[device.ID]int{}, faults: o.Faults,
 		result: Result{Seed: seed, Faults: map[string]int{}, Orders: map[string]int{}, Covered: map[string]int{}, Ends: map[string]int{},
-			Payments: map[string]int{}}}
+			Payments: map[string]int{}, Phones: map[string]int{}}, kept: map[device.ID][]kept{}}
 	w.began = time.Date(2026, 3, 1, w.rand.IntN(24), w.rand.IntN(60), 0, 0, time.UTC)
 	if w.faults == nil {
 		w.faults = w.drawFaults(o)
@@ -140,6 +145,7 @@ func newWorld(seed uint64, o Options) *world {
 		w.env.Config.PrintedCap = billing.Fen(w.rand.IntN(6_000))
 		w.fuels = []billing.Tariff{w.firstPrices()}
 	}
+	w.drawWhims(seed, o)
 	w.drawPayments()
 	for i := range 2 + w.rand.IntN(2) {
 		w.replicas = append(w.replicas, newReplica(fmt.Sprintf("replica-%d", i+1)))
@@ -180,6 +186,8 @@ func (w *world) furnish(o Options) {
 	}
 	if o.Devices > 0 {
 		w.planRides(o.Orders)
+		w.tunnels()
+		w.planReservations()
 	}
 	if o.Pumps > 0 {
 		w.planSales(o.Orders + 4)

@@ -52,6 +52,7 @@ func TestFiveHundredSchedulesBreakNoPromise(t *testing.T) {
 	var steps []int
 	faults, with, orders, covered, ends, payments := map[string]int{}, map[string]int{}, map[string]int{}, map[string]int{},
 		map[string]int{}, map[string]int{}
+	phones := map[string]int{}
 	for _, r := range results {
 		steps = append(steps, r.Steps)
 		for f, n := range r.Faults {
@@ -70,6 +71,9 @@ func TestFiveHundredSchedulesBreakNoPromise(t *testing.T) {
 		for e, n := range r.Payments {
 			payments[e] += n
 		}
+		for e, n := range r.Phones {
+			phones[e] += n
+		}
 		if len(r.Faults) < 3 {
 			t.Errorf("seed %d has %d kinds of fault (%v), want at least 3", r.Seed, len(r.Faults), r.Faults)
 		}
@@ -86,6 +90,12 @@ func TestFiveHundredSchedulesBreakNoPromise(t *testing.T) {
 	t.Logf("moves: %s", counts(covered))
 	t.Logf("ends of sales: %s", counts(ends))
 	t.Logf("payments: %s", counts(payments))
+	t.Logf("phones: %s", counts(phones))
+	for _, e := range []string{"waited and started", "waited for money too", "voided as not_relayed", "voided as cancelled"} {
+		if phones[e] == 0 {
+			t.Errorf("no schedule of %d saw of phones: %q", len(list), e)
+		}
+	}
 	if median < 200 {
 		t.Errorf("the median schedule has %d steps, want at least 200", median)
 	}
@@ -94,7 +104,7 @@ func TestFiveHundredSchedulesBreakNoPromise(t *testing.T) {
 			t.Errorf("no schedule of %d saw the move %q", len(list), e)
 		}
 	}
-	for _, f := range slices.Concat(usual, []Fault{NobodyHome, StoreFails}, slices.Collect(maps.Keys(rare)), atPumps) {
+	for _, f := range slices.Concat(usual, []Fault{NobodyHome, StoreFails}, slices.Collect(maps.Keys(rare)), atPumps, atPhones) {
 		if faults[string(f)] == 0 {
 			t.Errorf("no schedule of %d saw the fault %q", len(list), f)
 		}
@@ -154,18 +164,24 @@ func payable() []string {
 // nothing that the newest word of the pump has not ended already.
 func reachable() []string {
 	var edges []string
-	never := map[device.Kind][]order.Input{device.Lock: {order.Decided}, device.Pump: {order.CannotTell, order.RiderEnded}}
+	never := map[device.Kind][]order.Input{device.Lock: {order.Decided}, device.Pump: {order.CannotTell, order.RiderEnded, order.PauseOver}}
 	for kind, not := range never {
 		edges = append(edges, edge(kind, "", order.Authorised), edge(kind, "", order.Ordered))
 		for _, from := range []order.State{order.Pending, order.Starting, order.Unresolved, order.Active, order.Ended} {
 			for _, in := range []order.Input{order.Authorised, order.Cancelled, order.Executed, order.Refused, order.Fenced,
 				order.CannotTell, order.DeadlinePast, order.GiveUp, order.DeviceEnded, order.FoundShut, order.RiderEnded,
-				order.StaffEnded, order.Watchdog, order.Captured, order.Decided} {
+				order.StaffEnded, order.Watchdog, order.Captured, order.Decided, order.PauseOver} {
 				if _, err := from.Next(in); err == nil && !slices.Contains(not, in) {
 					edges = append(edges, edge(kind, from, in))
 				}
 			}
 		}
+	}
+	for _, in := range []order.Input{order.PauseWanted, order.PauseDropped, order.PauseBegan, order.ResumeWanted, order.Resumed, order.ResumeFailed} {
+		edges = append(edges, edge(device.Lock, order.Active, in))
+	}
+	for _, s := range []order.ReservationState{order.ReservationHeld, order.ReservationUsed, order.ReservationCancelled, order.ReservationExpired} {
+		edges = append(edges, "reservation "+string(s))
 	}
 	return edges
 }
@@ -197,7 +213,7 @@ func TestSameSeedTellsTheSameStory(t *testing.T) {
 		}
 		for _, other := range []Result{b, c} {
 			if a.Steps != other.Steps || !maps.Equal(a.Faults, other.Faults) || !maps.Equal(a.Orders, other.Orders) ||
-				!maps.Equal(a.Covered, other.Covered) || !maps.Equal(a.Ends, other.Ends) || !maps.Equal(a.Payments, other.Payments) || !slices.Equal(a.Violations, other.Violations) {
+				!maps.Equal(a.Covered, other.Covered) || !maps.Equal(a.Ends, other.Ends) || !maps.Equal(a.Payments, other.Payments) || !maps.Equal(a.Phones, other.Phones) || !slices.Equal(a.Violations, other.Violations) {
 				t.Errorf("seed %d gave %+v, then %+v", seed, a, other)
 			}
 		}

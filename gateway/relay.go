@@ -1,0 +1,57 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/unlatch/unlatch/device"
+	"github.com/unlatch/unlatch/order"
+)
+
+// Words takes in what a rider's phone heard of a device: the very bytes that the device
+// also publishes, verified by the same keys and heard by the same use case. They need no
+// trust in the phone. Words that are forged, broken or of another device are counted,
+// change nothing and are left out of good; what was heard before counts as good and
+// changes nothing either. An error means that we could not tell; words before it stand.
+func (in *Ingest) Words(ctx context.Context, id device.ID, words [][]byte) (good int, err error) {
+	for _, payload := range words {
+		ours, err := in.word(ctx, id, payload)
+		if err != nil {
+			return good, fmt.Errorf("relayed word of device %s: %w", id, err)
+		}
+		if ours {
+			good++
+		}
+	}
+	return good, nil
+}
+
+// SealAck signs an ack for a phone to carry.
+func (in *Ingest) SealAck(id device.ID, epoch uint32, ack device.Ack) ([]byte, error) {
+	return in.c.Sealer.SealAck(id, epoch, ack)
+}
+
+// word works one piece of evidence or beat to its end, by whatever road it came. ours
+// tells that the device signed it. An error is our fault and says nothing of the word.
+func (in *Ingest) word(ctx context.Context, id device.ID, payload []byte) (ours bool, err error) {
+	up, err := in.open(ctx, id, payload)
+	if errors.Is(err, errKeys) {
+		return false, err
+	}
+	if err != nil {
+		in.count(err)
+		in.c.Log.Debug("uplink refused", "device", id, "err", err)
+		return false, nil
+	}
+	heard, err := in.c.Hearer.Hear(ctx, order.Hear{Device: id, Word: Word(id, up, payload)})
+	if err != nil {
+		return true, err
+	}
+	in.counts.Heard.Add(1)
+	in.counts.Quarantined.Add(int64(heard.Quarantined))
+	if heard.Ack != nil {
+		in.acks.add(id, epochOf(up), *heard.Ack)
+	}
+	return true, nil
+}
