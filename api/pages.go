@@ -5,9 +5,9 @@ import (
 	"context"
 	"embed"
 	"errors"
-	"fmt"
 	"html/template"
 	"net/http"
+	"net/url"
 	"strings"
 	"time"
 
@@ -96,7 +96,7 @@ func (a *API) codePage(w http.ResponseWriter, r *http.Request) {
 		a.countRefusal(p.Code)
 		v.Status, v.Wrong = p.Status, wrongWith(err)
 	}
-	if err := rider.Page(w, rider.Language(r.Header.Get("Accept-Language")), v); err != nil {
+	if err := a.CodePage(w, rider.Language(r.Header.Get("Accept-Language")), v); err != nil {
 		a.refuse(w, r, "code page", err)
 	}
 }
@@ -124,7 +124,7 @@ func wrongWith(err error) rider.Wrong {
 // codeView reads what the page behind a code shows. With an error the view holds
 // what is known all the same.
 func (a *API) codeView(ctx context.Context, path string) (rider.View, error) {
-	v := rider.View{Status: http.StatusOK, Operator: a.DisplayName}
+	v := rider.View{Status: http.StatusOK, Operator: a.DisplayName, Code: a.Scheme + "://" + a.Domain + path}
 	code, err := qr.Parse("https://"+a.Domain+path, a.Domain)
 	if err != nil {
 		return v, err
@@ -157,15 +157,13 @@ func (a *API) codeView(ctx context.Context, path string) (rider.View, error) {
 		return v, err
 	}
 	d := rows[0].Device
-	v.Kind, v.Device = string(d.Kind), string(d.ID)
+	v.Kind, v.Device, v.Outlet, v.Outlets = string(d.Kind), string(d.ID), int(found.Outlet), len(rows[0].Outlets)
+	v.Bluetooth, v.WeChat = d.Bluetooth, weChatLink(a.WeChatLink, v.Code)
 	serves, now := false, time.Now()
 	for _, venue := range venues {
 		if venue.ID == d.Venue {
 			v.Venue, v.Phone, serves = venue.Name, venue.Phone, venue.Serves(now)
 		}
-	}
-	if len(rows[0].Outlets) > 1 {
-		v.Device = fmt.Sprintf("%s / %d", d.ID, found.Outlet)
 	}
 	switch t, err := a.Orders.Catalog.TariffFor(ctx, d.Venue, d.Kind, ""); {
 	case err == nil:
@@ -184,4 +182,10 @@ func (a *API) codeView(ctx context.Context, path string) (rider.View, error) {
 		}
 	}
 	return v, nil
+}
+
+// weChatLink puts the code into the operator's link: {code} is its address as the value
+// of a parameter inside of the parameter query, and so escaped twice.
+func weChatLink(link, code string) string {
+	return strings.ReplaceAll(link, "{code}", url.QueryEscape(url.QueryEscape(code)))
 }

@@ -43,9 +43,9 @@ type trouble struct{ Title, Text string }
 // wording is what a page says in one language.
 type wording struct {
 	Number, Venue, Price, Help string
-	How                        string
+	How, Open, Or              string
 	Steps                      []string
-	Unusable                   string
+	Unusable, Near             string
 	Things                     map[string]string
 	States                     map[string]string
 	Troubles                   map[Wrong]trouble
@@ -55,8 +55,11 @@ var languages = map[string]wording{
 	Chinese: {
 		Number: "编号", Venue: "地点", Price: "价格", Help: "客服电话",
 		How:      "如何使用",
+		Open:     "在微信中打开",
+		Or:       "打不开时：",
 		Steps:    []string{"打开微信", "点击“扫一扫”", "对准这台设备上的二维码"},
 		Unusable: "这台设备现在不能使用，请换一台。",
+		Near:     "它现在没有网络，但在它旁边可以通过微信用蓝牙连接。",
 		Things:   map[string]string{"lock": "共享单车", "pump": "加油机", "": "设备"},
 		States: map[string]string{
 			"available": "可以使用", "reserved": "已被预订", "in_use": "使用中", "non_operational": "暂停服务",
@@ -74,8 +77,11 @@ var languages = map[string]wording{
 	English: {
 		Number: "Number", Venue: "Place", Price: "Price", Help: "Help",
 		How:      "How to use it",
+		Open:     "Open in WeChat",
+		Or:       "Should that not work:",
 		Steps:    []string{"Open WeChat", "Tap Scan", "Point it at the code on this device"},
 		Unusable: "This one cannot be used now. Please take another.",
+		Near:     "It has no network now, but WeChat reaches it by Bluetooth if you stand beside it.",
 		Things:   map[string]string{"lock": "Bike", "pump": "Fuel pump", "": "Device"},
 		States: map[string]string{
 			"available": "Available", "reserved": "Reserved", "in_use": "In use", "non_operational": "Out of service",

@@ -89,6 +89,7 @@ type demo struct {
 	codes   []string
 	sticker map[string]string // device -> address in its symbol
 	ready   readyFile
+	journey journey
 }
 
 // Run plays until it is told to stop.
@@ -147,6 +148,9 @@ func (d *demo) play(ctx context.Context, db opened, out io.Writer) error {
 		Domain: domain, CodeScheme: "http", Operator: "Demo Campus", Log: d.log, Limits: demoLimits,
 		Orders: order.Config{StartDeadline: d.StartDeadline, Patience: d.Patience, MaxRide: d.MaxRide, BalanceCap: demoBalanceCap}}
 	double.fill(&c)
+	if err := d.journey.fill(&c, d.Riders, double); err != nil {
+		return err
+	}
 	if d.node, err = startNode(ctx, c); err != nil {
 		return err
 	}
@@ -165,6 +169,7 @@ func (d *demo) play(ctx context.Context, db opened, out io.Writer) error {
 		return err
 	}
 	group.Go(func() error { return d.fleet.Run(ctx) })
+	d.journey.takes(d.fleet.Handler())
 	if d.ready.Sim, err = listen(ctx, group, d.Sim, d.stage()); err != nil {
 		return fmt.Errorf("--sim: %w", err)
 	}
@@ -284,7 +289,7 @@ func (d *demo) provisions(ctx context.Context) ([]sim.Provision, error) {
 	for i := bikes; i < d.Bikes; i++ {
 		id := device.ID(fmt.Sprintf("bike-%03d", i+1))
 		lat, lng := campusSpot(i)
-		made, err := d.node.provision(ctx, api.ProvisionRequest{Device: id, Kind: device.Lock, Venue: demoVenue, Outlets: 1,
+		made, err := d.node.provision(ctx, api.ProvisionRequest{Device: id, Kind: device.Lock, Venue: demoVenue, Outlets: 1, Bluetooth: true,
 			Staff: seedAudit("device.provision", "device "+string(id))})
 		if err != nil {
 			return nil, err
@@ -434,6 +439,7 @@ func (d *demo) announce(out io.Writer) error {
 	bike := fmt.Sprintf("bike-%03d", len(d.codes))
 	w := &strings.Builder{}
 	fmt.Fprintf(w, "\nunlatch is ready: %s  (%d bikes, %d pumps, Ctrl-C ends it)\n\n%s\n", d.ready.HTTP, len(d.codes), d.Pumps, m.Terminal())
+	fmt.Fprintf(w, "Ride it in a browser, from the scan to the receipt: %s\n", scan)
 	fmt.Fprintf(w, "Ride %s as %s, in another terminal:\n", bike, d.Riders[0])
 	fmt.Fprintf(w, "  API=%s WECHAT=%s SIM=%s\n", d.ready.HTTP, d.ready.WeChat, d.ready.Sim)
 	fmt.Fprintf(w, "  pick() { sed -n 's/.*\"'$1'\":\"\\([^\"]*\\)\".*/\\1/p'; }\n")

@@ -111,6 +111,9 @@ func TestOnlyTheDemoReachesTheWeChatDouble(t *testing.T) {
 		if strings.Contains(string(b), "internal/fakewechat") && name != "demo_wechat.go" && name != "bench.go" && !strings.HasSuffix(name, "_test.go") {
 			t.Errorf("%s imports the WeChat double", name)
 		}
+		if strings.Contains(string(b), "rider.NewJourney") && name != "demo_journey.go" {
+			t.Errorf("%s mounts the demo's journey", name)
+		}
 	}
 }
 

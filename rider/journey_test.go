@@ -1,0 +1,195 @@
+package rider
+
+import (
+	"bytes"
+	"compress/gzip"
+	"encoding/json"
+	"io/fs"
+	"maps"
+	"net/http"
+	"net/http/httptest"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// A phone on a slow network gets the whole journey; these are its limits in bytes.
+const (
+	journeyLimit     = 25 << 10
+	journeyGzipLimit = 8 << 10
+)
+
+// scripts returns the journey's modules by name.
+func scripts(t *testing.T) map[string]string {
+	t.Helper()
+	files, err := fs.Glob(journeyFiles, "journey/*.js")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("scripts: %v, %v", files, err)
+	}
+	all := map[string]string{}
+	for _, f := range files {
+		b, err := fs.ReadFile(journeyFiles, f)
+		if err != nil {
+			t.Fatal(err)
+		}
+		all[strings.TrimPrefix(f, "journey/")] = string(b)
+	}
+	return all
+}
+
+func journeyOf(t *testing.T) *Journey {
+	t.Helper()
+	j, err := NewJourney([]string{"ada", "ben"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return j
+}
+
+func TestJourneyIsSmall(t *testing.T) {
+	var plain, packed bytes.Buffer
+	all := scripts(t)
+	for _, name := range slices.Sorted(maps.Keys(all)) {
+		plain.WriteString(all[name])
+	}
+	z, err := gzip.NewWriterLevel(&packed, gzip.BestCompression)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := z.Write(plain.Bytes()); err != nil {
+		t.Fatal(err)
+	}
+	if err := z.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if plain.Len() >= journeyLimit || packed.Len() >= journeyGzipLimit {
+		t.Errorf("the scripts have %d bytes, %d packed; want below %d and %d", plain.Len(), packed.Len(), journeyLimit, journeyGzipLimit)
+	}
+}
+
+func TestJourneyHasEveryWordInEveryLanguage(t *testing.T) {
+	b, err := fs.ReadFile(journeyFiles, "journey/words.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var words map[string]map[string]string
+	if err := json.Unmarshal(b, &words); err != nil {
+		t.Fatal(err)
+	}
+	place := regexp.MustCompile(`\{\d\}`)
+	han := regexp.MustCompile(`\p{Han}`)
+	for key, english := range words[English] {
+		chinese := words[Chinese][key]
+		if english == "" || chinese == "" {
+			t.Errorf("%s: %q, %q", key, english, chinese)
+		}
+		a, b := place.FindAllString(english, -1), place.FindAllString(chinese, -1)
+		slices.Sort(a)
+		slices.Sort(b)
+		if !slices.Equal(a, b) {
+			t.Errorf("%s fills in %v in English and %v in Chinese", key, a, b)
+		}
+		if key != "other" && (han.MatchString(english) || len(place.ReplaceAllString(chinese, "")) > 6 && !han.MatchString(chinese)) {
+			t.Errorf("%s is in the wrong language: %q, %q", key, english, chinese)
+		}
+	}
+	if len(words) != 2 || len(words[Chinese]) != len(words[English]) {
+		t.Errorf("%d languages, of %d and %d words", len(words), len(words[Chinese]), len(words[English]))
+	}
+	for name, text := range scripts(t) {
+		for _, used := range regexp.MustCompile(`\bt\('([a-zA-Z_]+)'`).FindAllStringSubmatch(text, -1) {
+			if words[English][used[1]] == "" {
+				t.Errorf("%s says %q, which is no word", name, used[1])
+			}
+		}
+	}
+}
+
+func TestJourneyLoadsFromThisOriginAlone(t *testing.T) {
+	j := journeyOf(t)
+	w := httptest.NewRecorder()
+	if err := j.Page(w, English, View{Kind: "lock", Device: "bike-1", Outlet: 1, Outlets: 1, Operator: "</script><b>", Availability: "available"}); err != nil {
+		t.Fatal(err)
+	}
+	policy := w.Header().Get("Content-Security-Policy")
+	for _, want := range []string{"default-src 'none'", "script-src 'self'", "connect-src 'self'", "frame-ancestors 'none'", hashOf(j.style)} {
+		if !strings.Contains(policy, want) {
+			t.Errorf("the policy lacks %s: %s", want, policy)
+		}
+	}
+	body := w.Body.String()
+	if strings.Contains(policy, "unsafe") || strings.Contains(body, "</script><b>") || strings.Contains(body, "ZgotmplZ") {
+		t.Errorf("policy %s, page %s", policy, body)
+	}
+	named := regexp.MustCompile(`(?:src|href)="([^"#]*)"`).FindAllStringSubmatch(body, -1)
+	if len(named) != len(scripts(t)) || named[0][1] != JourneyPath+"journey.js" {
+		t.Errorf("the page names %v", named)
+	}
+	for _, n := range named {
+		got := httptest.NewRecorder()
+		j.ServeHTTP(got, httptest.NewRequest(http.MethodGet, n[1], nil))
+		if got.Code != http.StatusOK || !strings.HasPrefix(got.Header().Get("Content-Type"), "text/javascript") {
+			t.Errorf("%s: status %d, %s", n[1], got.Code, got.Header().Get("Content-Type"))
+		}
+	}
+	for name, text := range scripts(t) {
+		for _, bad := range []string{"http:", "https:", "//cdn", "innerHTML", "eval("} {
+			if strings.Contains(text, bad) && name != "page.js" {
+				t.Errorf("%s holds %s", name, bad)
+			}
+		}
+		for _, path := range regexp.MustCompile(`from '([^']*)'`).FindAllStringSubmatch(text, -1) {
+			if _, there := scripts(t)[strings.TrimPrefix(path[1], "./")]; !there {
+				t.Errorf("%s imports %s", name, path[1])
+			}
+		}
+	}
+	for _, path := range []string{"style.css", "words.json", "", "no.js", "../page.html"} {
+		got := httptest.NewRecorder()
+		j.ServeHTTP(got, httptest.NewRequest(http.MethodGet, JourneyPath+path, nil))
+		if got.Code != http.StatusNotFound {
+			t.Errorf("%q: status %d, want 404", path, got.Code)
+		}
+	}
+}
+
+func TestACodeThatLeadsNowhereHasNoJourney(t *testing.T) {
+	w := httptest.NewRecorder()
+	if err := journeyOf(t).Page(w, Chinese, View{Status: http.StatusGone, Wrong: Revoked}); err != nil {
+		t.Fatal(err)
+	}
+	if body := w.Body.String(); w.Code != http.StatusGone || strings.Contains(body, "<script") || strings.Contains(w.Header().Get("Content-Security-Policy"), "script-src") {
+		t.Errorf("status %d: %s", w.Code, body)
+	}
+}
+
+func TestOnlyTheTwoSchemesThatOpenWeChatAreLinked(t *testing.T) {
+	for address, linked := range map[string]bool{
+		"":                                  false,
+		"https://wxaurl.cn/abc":             true,
+		"weixin://dl/business/?t=abc&x=\"'": true,
+		"javascript:alert(1)":               false,
+		"http://example.com":                false,
+	} {
+		w := httptest.NewRecorder()
+		if err := Page(w, English, View{Kind: "lock", Availability: "available", WeChat: address}); err != nil {
+			t.Fatal(err)
+		}
+		if got := strings.Contains(w.Body.String(), `class="open"`); got != linked || strings.Contains(w.Body.String(), `"'`) {
+			t.Errorf("%q is linked: %v, want %v", address, got, linked)
+		}
+	}
+}
+
+func TestADeviceWithoutANetworkIsOfferedByBluetoothAlone(t *testing.T) {
+	for bluetooth, want := range map[bool]string{true: "Bluetooth", false: "take another"} {
+		w := httptest.NewRecorder()
+		if err := Page(w, English, View{Kind: "lock", Availability: "non_contactable", Bluetooth: bluetooth}); err != nil {
+			t.Fatal(err)
+		}
+		if body := w.Body.String(); !strings.Contains(body, want) || strings.Contains(body, "<ol>") != bluetooth {
+			t.Errorf("bluetooth %v: %s", bluetooth, body)
+		}
+	}
+}
