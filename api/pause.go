@@ -2,6 +2,8 @@ package api
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/json"
 	"net/http"
 	"time"
 
@@ -44,14 +46,33 @@ func (a *API) pauseRoutes(h huma.API) {
 	register(a, h, pause, a.pauseOrder)
 	resume := forRiders("resume-order", http.MethodPost, "/v1/orders/{id}/resume", "Open a paused ride's lock again, or take a pause back")
 	resume.Description = "Publishes another start of the same order; wait for its outcome with GET. While the pause was only asked" +
-		" for, takes that back."
-	register(a, h, resume, a.resumeOrder)
+		" for, takes that back. A late copy of a request with the same key opens nothing."
+	register(a, h, answersOf(resume, http.StatusOK, "application/json", schemaOf[Order](a)), a.resumeOrder)
 }
 
 func (a *API) pauseOrder(ctx context.Context, in *orderPath) (*orderAnswer, error) {
 	return a.act(ctx, in.ID, order.Act{Input: order.PauseIt})
 }
 
-func (a *API) resumeOrder(ctx context.Context, in *orderPath) (*orderAnswer, error) {
-	return a.act(ctx, in.ID, order.Act{Input: order.ResumeIt})
+type resumeInput struct {
+	Keyed
+	ID string `path:"id" pattern:"^[A-Za-z0-9_-]{1,64}$"`
+}
+
+// resumeOrder answers the order without its timeline: the bytes are stored with the key.
+func (a *API) resumeOrder(ctx context.Context, in *resumeInput) (*rawAnswer, error) {
+	rider := riderOf(ctx).rider
+	key, err := in.keyFor("rider:" + rider)
+	if err != nil {
+		return nil, err
+	}
+	acted, err := a.Orders.Act(ctx, order.Act{Order: in.ID, Rider: rider, Input: order.ResumeIt, Once: &order.Once{Key: key,
+		Route: "POST /v1/orders/" + in.ID + "/resume", Hash: sha256.Sum256(nil), Answer: func(o order.Order) (int, []byte, error) {
+			body, err := json.Marshal(orderOf(o, nil, byForRiders))
+			return http.StatusOK, body, err
+		}}})
+	if err != nil {
+		return nil, err
+	}
+	return rawJSON(acted.Status, acted.Answer), nil
 }

@@ -118,7 +118,7 @@ func timeText(t *billing.TimeRule, say func(zh, en string)) {
 	}
 	if t.BlockFee > 0 {
 		zh, en := lengthText(t.BlockMS)
-		say(fmt.Sprintf("每 %s ¥%v", zh, t.BlockFee), fmt.Sprintf("¥%v per %s begun", t.BlockFee, en))
+		say(fmt.Sprintf("每 %s ¥%v", zh, t.BlockFee), fmt.Sprintf("¥%v per started %s", t.BlockFee, unitText(en)))
 	}
 	if t.RideCap > 0 {
 		say(fmt.Sprintf("单次封顶 ¥%v", t.RideCap), fmt.Sprintf("At most ¥%v per ride", t.RideCap))
@@ -130,6 +130,14 @@ func timeText(t *billing.TimeRule, say func(zh, en string)) {
 		free := int(r.Free.Minutes())
 		say(fmt.Sprintf("预约 %d 分钟后每分钟 ¥%v", free, r.Fee), fmt.Sprintf("Reserving ¥%v per minute after %d min", r.Fee, free))
 	}
+}
+
+// unitText is a length as a unit of a price: "minute", "15 min".
+func unitText(length string) string {
+	if unit, one := map[string]string{"1 h": "hour", "1 min": "minute", "1 s": "second"}[length]; one {
+		return unit
+	}
+	return length
 }
 
 // lengthText is a length in the largest unit that divides it.

@@ -20,6 +20,16 @@ type Act struct {
 	// Instead is another way to pay for a pending order that Cancel calls off: PayBefore
 	// in place of PayScore. "" = none.
 	Instead PayWith
+	// Once makes it happen once per key: for what moves metal. nil = it may be asked again.
+	Once *Once
+}
+
+// Once is the key of a request and the bytes that it gets, then and ever after.
+type Once struct {
+	Key    KeyRef
+	Route  string
+	Hash   [32]byte // of the request's body
+	Answer func(Order) (status int, body []byte, err error)
 }
 
 // ActInput names what is done.
@@ -44,12 +54,20 @@ const (
 
 // Acted is what follows once the changes are committed.
 type Acted struct {
-	Order Order
-	Send  []device.Command
+	Order  Order
+	Send   []device.Command
+	Status int    // of the answer of Once
+	Answer []byte // its bytes
 }
 
 // Query names what Act must see.
-func (a Act) Query() Query { return Query{Order: a.Order} }
+func (a Act) Query() Query {
+	q := Query{Order: a.Order}
+	if a.Once != nil {
+		q.Key = &a.Once.Key
+	}
+	return q
+}
 
 // Decide does what the order's state allows; ErrWrongState says that it allows
 // nothing, ErrNotFound also hides other riders' orders.
@@ -59,6 +77,12 @@ func (a Act) Decide(s Snapshot, env Env) (Changes, Acted, error) {
 	o := t.orders[a.Order]
 	if o == nil || t.device == nil || a.Rider != "" && o.Rider != a.Rider {
 		return fail(ErrNotFound)
+	}
+	if k := s.Key; a.Once != nil && k != nil {
+		if k.BodyHash != a.Once.Hash || k.Route != a.Once.Route {
+			return fail(ErrKeyReused)
+		}
+		return Changes{}, Acted{Order: *o, Status: k.Status, Answer: k.Answer}, nil
 	}
 	if (a.Input == ForceEnd || a.Input == GiveUpNow || a.Input == Decide) && a.Staff == nil {
 		return fail(ErrReason)
@@ -105,7 +129,20 @@ func (a Act) Decide(s Snapshot, env Env) (Changes, Acted, error) {
 			return fail(err)
 		}
 	}
-	return t.changes(), Acted{Order: *o, Send: t.fresh}, nil
+	acted := Acted{Order: *o}
+	if x := a.Once; x != nil {
+		shown := *o
+		if t.dirty["order/"+o.ID] {
+			shown.Version++
+		}
+		if acted.Status, acted.Answer, err = x.Answer(shown); err != nil {
+			return fail(fmt.Errorf("render order: %w", err))
+		}
+		t.out.Keys = append(t.out.Keys, Key{KeyRef: x.Key, Route: x.Route, BodyHash: x.Hash, Status: acted.Status, Answer: acted.Answer, Order: o.ID, At: t.now})
+	}
+	changes := t.changes()
+	acted.Send = t.fresh
+	return changes, acted, nil
 }
 
 func (a Act) by() string {

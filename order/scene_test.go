@@ -208,7 +208,8 @@ func (s *scene) act(id string, in order.ActInput, bend ...func(*order.Act)) (ord
 	for _, f := range bend {
 		f(&a)
 	}
-	return s.svc.Act(context.Background(), a)
+	acted, err := s.svc.Act(context.Background(), a)
+	return acted.Order, err
 }
 
 // must is act where a refusal fails the test.

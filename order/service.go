@@ -308,7 +308,7 @@ func (s *Service) Hear(ctx context.Context, h Hear) (Heard, error) {
 }
 
 // Act runs the use case of that name.
-func (s *Service) Act(ctx context.Context, a Act) (Order, error) {
+func (s *Service) Act(ctx context.Context, a Act) (Acted, error) {
 	acted, err := run(ctx, s, UseCase[Acted](a))
 	if err == nil {
 		s.Dispatcher.Dispatch(acted.Send)
@@ -316,7 +316,7 @@ func (s *Service) Act(ctx context.Context, a Act) (Order, error) {
 	if a.Input == ResumeIt && errors.Is(err, ErrOffline) {
 		s.wake(ctx, a.Order)
 	}
-	return acted.Order, err
+	return acted, err
 }
 
 // wake probes the device of an order that could not be reached, so that the next try may.

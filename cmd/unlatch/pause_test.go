@@ -1,9 +1,12 @@
 package main
 
 import (
+	"bytes"
 	"net/http"
 	"testing"
 	"time"
+
+	"github.com/google/uuid"
 
 	"github.com/unlatch/unlatch/order"
 )
@@ -21,7 +24,7 @@ type paused struct {
 func (v *venue) pauses(c client, id, what string) paused {
 	v.t.Helper()
 	var o paused
-	if err := c.do(v.ctx, http.MethodPost, "/v1/orders/"+id+"/"+what, "", nil, &o); err != nil {
+	if err := c.do(v.ctx, http.MethodPost, "/v1/orders/"+id+"/"+what, uuid.NewString(), nil, &o); err != nil {
 		v.t.Fatalf("%s: %v", what, err)
 	}
 	return o
@@ -78,12 +81,31 @@ func TestARideIsPausedResumedAndBilledAsOne(t *testing.T) {
 	if p := v.waits(c, o.ID, "ride_until_closed"); p.Pause != nil {
 		t.Errorf("riding again, and still paused: %+v", p.Pause)
 	}
+	// A late copy of a request that opened it once, while it is paused again, opens nothing.
+	v.pauses(c, o.ID, "pause")
 	v.direct("bike-1", "close", nil)
-	if o := v.reaches(c, o.ID, "settled", 30*time.Second); o.EndedBy != "device_ended" || o.Charged != o.Quote.Total || len(o.Quote.Lines[1].Evidence) < 4 {
+	v.waits(c, o.ID, "resume_or_end")
+	resume := "/v1/orders/" + o.ID + "/resume"
+	status, _, first := v.ask(c, http.MethodPost, resume, "tap-1", "")
+	v.waits(c, o.ID, "ride_until_closed")
+	v.pauses(c, o.ID, "pause")
+	v.direct("bike-1", "close", nil)
+	v.waits(c, o.ID, "resume_or_end")
+	if again, _, body := v.ask(c, http.MethodPost, resume, "tap-1", ""); status != http.StatusOK || again != status || !bytes.Equal(body, first) {
+		t.Errorf("the late copy: %d %s, want %d %s", again, body, status, first)
+	}
+	if p := v.waits(c, o.ID, "resume_or_end"); p.Pause.State != "paused" || !v.body("bike-1").Closed {
+		t.Errorf("after a late copy: %+v", p.Pause)
+	}
+	if status, _, body := v.ask(c, http.MethodPost, resume, "", ""); status != http.StatusBadRequest {
+		t.Errorf("without a key: %d %s", status, body)
+	}
+	v.pauses(c, o.ID, "end")
+	if o := v.reaches(c, o.ID, "settled", 30*time.Second); o.EndedBy != "rider_ended" || o.Charged != o.Quote.Total || len(o.Quote.Lines[1].Evidence) < 4 {
 		t.Errorf("the receipt: %+v", o)
 	}
-	if moved := len(v.body("bike-1").Movements); moved != 2 {
-		t.Errorf("the bolt moved %d times, want 2", moved)
+	if moved := len(v.body("bike-1").Movements); moved != 3 {
+		t.Errorf("the bolt moved %d times, want 3", moved)
 	}
 	v.judge("bike-1")
 }

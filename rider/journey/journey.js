@@ -72,7 +72,7 @@ function restart() {
   return act(begin)
 }
 
-const tell = (what, body) => () => act(async () => { s.order = await ask('POST', `/v1/orders/${s.order.id}/${what}`, body) })
+const tell = (what, body) => () => act(async () => { s.order = await ask('POST', `/v1/orders/${s.order.id}/${what}`, body, s.order.id + s.order.version) })
 const weChat = (what, body) => () => act(() => ask('POST', `/demo/wechat/${rider.name}/${what}`, body))
 
 // preset is what a pump is asked for; undefined: out of bounds.
