@@ -19,11 +19,6 @@ func Reserving(id device.ID, key string) order.Reserve {
 		Answer: func(r order.Reservation, _ order.Venue) (int, []byte, error) { return 201, []byte(r.ID), nil }}
 }
 
-func reserve(t *testing.T, s order.Store, id device.ID, key string) string {
-	t.Helper()
-	return string(act(t, s, order.UseCase[order.Placed](Reserving(id, key))).Answer)
-}
-
 func reservations(t *testing.T, s Subject) {
 	provision(t, s, "bike-1")
 	provision(t, s, "bike-2")
