@@ -5,7 +5,7 @@ export GOFLAGS ?=
 PACKAGES := $(shell $(GO) list ./... 2>/dev/null)
 TOOLS := $(CURDIR)/bin/tools
 
-.PHONY: demo build test check setup fmt generate clean
+.PHONY: demo build test test-pages check setup setup-tests fmt generate clean
 
 build:
 	CGO_ENABLED=0 $(GO) build -trimpath -o bin/unlatch ./cmd/unlatch
@@ -13,18 +13,31 @@ build:
 demo: setup build
 	./bin/unlatch demo $(ARGS)
 
-# What the tests and the demo need besides Go: Postgres' server programs. The
-# default cluster of Debian's package is not wanted.
+# What the demo needs besides Go: Postgres' server programs. The default cluster of
+# Debian's package is not wanted. The tests also read printed labels and look at pages.
 setup:
 	@./deploy/setup.sh
+
+setup-tests:
+	@./deploy/setup.sh tests
 
 # The race detector needs cgo; everything else is built without. Tests that look at
 # thousands of printed labels find no races and take ten times as long under it: they
 # run without.
-test: setup
+test: setup-tests
 	$(GO) vet ./...
 	$(GO) test -timeout 10m ./qr -run 'TestDamagedLabels|TestEveryLabelOf|TestMemoryDoes'
 	CGO_ENABLED=1 $(GO) test -race -shuffle=on -parallel 4 -timeout 18m ./...
+	@$(MAKE) --no-print-directory test-pages
+
+# The pages in a real browser and the mini-program's compiled code, each against the
+# real server with simulated devices. Without npm they are left out, but where CI=true.
+test-pages: setup-tests
+	@command -v npm >/dev/null || [ -n "$$CI" ] || { echo 'no npm here: the tests of the pages and of the mini-program are left out'; exit 0; }; \
+	CGO_ENABLED=0 $(GO) build -trimpath -o bin/unlatch-test ./cmd/unlatch && \
+	for part in rider/browser miniprogram; do \
+		echo "== $$part" && (cd $$part && npm ci --no-audit --no-fund --loglevel=error && npm run --if-present check && UNLATCH_BIN=$(CURDIR)/bin/unlatch-test npm test) || exit 1; \
+	done
 
 check:
 	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { gofmt -l $$(git ls-files '*.go'); echo 'run: make fmt'; exit 1; }
@@ -45,5 +58,5 @@ clean:
 
 # Plants every bug of internal/sabotage, one after the other.
 .PHONY: sabotage
-sabotage: setup
+sabotage: setup-tests
 	SABOTAGE=all $(GO) test -count=1 -v -timeout 60m ./internal/sabotage -run TestPlantedBugsAreCaught

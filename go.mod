@@ -2,6 +2,9 @@ module github.com/unlatch/unlatch
 
 go 1.26.8
 
+// An npm package that the mini-program's tests stand on brings Go files along.
+ignore node_modules
+
 require (
 	codeberg.org/go-pdf/fpdf v0.12.0
 	github.com/alecthomas/kong v1.17.0

@@ -1,11 +1,13 @@
 #!/bin/sh
-# Makes sure that what Go does not bring is there: Postgres' server programs, and
-# what the tests read printed labels with. As root on Debian it installs what is
-# missing; otherwise it says what to run, and fails when nothing works without it.
+# Makes sure that what Go does not bring is there: Postgres' server programs, and, with
+# the argument tests, what the tests read printed labels and look at pages with. As root
+# on Debian it installs what is missing; otherwise it says what to run, and fails when
+# nothing works without it.
 set -eu
 
 # Each thing: a line in needs, and how to see that it is there.
 needs='postgresql poppler-utils zbar-tools fonts-droid-fallback'
+[ "${1:-}" != tests ] || needs="$needs chromium nodejs npm"
 
 present() {
 	case $1 in
@@ -14,6 +16,9 @@ present() {
 	zbar-tools) command -v zbarimg ;;
 	fonts-droid-fallback) ls /usr/share/fonts/truetype/droid/DroidSansFallbackFull.ttf || ls '/Library/Fonts/Arial Unicode.ttf' ||
 		ls '/System/Library/Fonts/Supplemental/Arial Unicode.ttf' ;;
+	chromium) command -v chromium || ls '/Applications/Google Chrome.app' ;;
+	nodejs) node -e 'process.exit(parseInt(process.versions.node) < 20 ? 1 : 0)' ;;
+	npm) command -v npm ;;
 	*) dpkg-query -W -f='${Status}' "$1" | grep 'ok installed' ;;
 	esac >/dev/null 2>&1
 }
@@ -32,8 +37,9 @@ case "$missing ${CI:-}" in *postgresql* | *true) status=1 ;; esac
 if ! command -v apt-get >/dev/null 2>&1; then
 	{
 		echo "missing:$missing"
-		echo 'unlatch needs the Postgres server programs (initdb), version 15 or newer; its tests read printed labels with poppler and zbar.'
-		echo 'On macOS run: brew install postgresql@17 poppler zbar'
+		echo 'unlatch needs the Postgres server programs (initdb), version 15 or newer; its tests read printed labels with poppler and zbar,'
+		echo 'and look at pages with Chromium and Node 20 or newer.'
+		echo 'On macOS run: brew install postgresql@17 poppler zbar node'
 	} >&2
 	exit $status
 fi
@@ -60,3 +66,10 @@ case "$missing" in *postgresql*)
 esac
 # shellcheck disable=SC2086 # a list
 apt-get install -y -q --no-install-recommends $missing
+case "$missing" in *nodejs*)
+	present nodejs || {
+		echo 'The tests of the pages and of the mini-program need Node 20 or newer, and this Debian has an older one: https://nodejs.org' >&2
+		exit $status
+	}
+	;;
+esac

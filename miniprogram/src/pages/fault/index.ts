@@ -1,0 +1,4 @@
+import { page } from '../../lib/page'
+import { FaultScreen } from '../../screens/fault'
+
+page((app, show) => new FaultScreen(app, show))
