@@ -140,6 +140,7 @@ type API struct {
 	handler  http.Handler
 	waits    *waits
 	fleet    *fleet
+	cards    *cards
 	fonts    func() (*qr.Fonts, error) // read when labels are first drawn
 	drawing  chan struct{}             // who draws labels or reads a photo holds its one place
 
@@ -186,6 +187,7 @@ func New(c Config) (*API, error) {
 		document: newDocument(c.DisplayName),
 		waits:    newWaits(c.Limits.WaitsPerRider),
 		fleet:    &fleet{store: c.Store},
+		cards:    &cards{store: c.Store},
 		fonts:    sync.OnceValues(func() (*qr.Fonts, error) { return qr.LoadFonts(c.LabelFont) }),
 		drawing:  make(chan struct{}, 1),
 		riders:   newBuckets(c.Limits.Rider, c.Limits.Kept),

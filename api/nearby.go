@@ -167,7 +167,7 @@ func venuesOf(found []NearbyDevice, venues map[string]order.Venue, datum Datum) 
 		}
 		seen[d.Venue] = true
 		v := venues[d.Venue]
-		row := NearbyVenue{VenueCard: VenueCard{ID: v.ID, Name: v.Name, Phone: v.Phone}}
+		row := NearbyVenue{VenueCard: cardOf(v)}
 		if at := (point{v.Lat, v.Lng}); at != (point{}) {
 			shown := at.in(datum)
 			row.Lat, row.Lng = &shown.lat, &shown.lng

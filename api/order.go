@@ -24,6 +24,7 @@ type Order struct {
 	Device     string       `json:"device"`
 	Outlet     int          `json:"outlet"`
 	Venue      string       `json:"venue"`
+	VenueCard  *VenueCard   `json:"venue_card,omitempty" doc:"Its name and phone number; absent in lists and stored answers"`
 	PayWith    string       `json:"pay_with" enum:"wallet,prepay,pay_score,service"`
 	Payments   []Payment    `json:"payments,omitempty" doc:"With WeChat, oldest first; absent in lists"`
 	Hold       int64        `json:"hold_fen" doc:"Held while the order is live, to be paid or confirmed while it is pending; fuel never costs more"`
@@ -267,6 +268,9 @@ func (a *API) shown(ctx context.Context, o order.Order) (*orderAnswer, error) {
 	}
 	v := orderOf(o, moves, byForRiders)
 	v.Live = a.liveOf(o)
+	if v.VenueCard, err = a.cards.card(ctx, o.Venue); err != nil {
+		return nil, err
+	}
 	if r, err := a.Orders.Running(ctx, o); err != nil {
 		return nil, err
 	} else if r != nil {

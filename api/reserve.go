@@ -85,7 +85,7 @@ func (a *API) reserve(ctx context.Context, in *reserveInput) (*rawAnswer, error)
 		return nil, instead(err, errDeviceUnknown)
 	}
 	r.Answer = func(r order.Reservation, v order.Venue) (int, []byte, error) {
-		shown := reservationOf(r, VenueCard{ID: v.ID, Name: v.Name, Phone: v.Phone}, r.CreatedAt)
+		shown := reservationOf(r, cardOf(v), r.CreatedAt)
 		shown.Number, shown.Lat, shown.Lng = number, lat, lng
 		body, err := json.Marshal(shown)
 		return http.StatusCreated, body, err
@@ -121,17 +121,14 @@ func (a *API) whereabouts(ctx context.Context, id device.ID, outlet uint8) (numb
 
 // seenReservation shows a reservation as it is now.
 func (a *API) seenReservation(ctx context.Context, r order.Reservation, now time.Time) (*Reservation, error) {
-	card := VenueCard{ID: r.Venue, Name: r.Venue}
-	venues, err := a.Store.Venues(ctx)
+	card, err := a.cards.card(ctx, r.Venue)
 	if err != nil {
 		return nil, err
 	}
-	for _, v := range venues {
-		if v.ID == r.Venue {
-			card = VenueCard{ID: v.ID, Name: v.Name, Phone: v.Phone}
-		}
+	if card == nil {
+		card = &VenueCard{ID: r.Venue, Name: r.Venue}
 	}
-	shown := reservationOf(r, card, now)
+	shown := reservationOf(r, *card, now)
 	if shown.Number, shown.Lat, shown.Lng, err = a.whereabouts(ctx, r.Device, r.Outlet); err != nil {
 		return nil, err
 	}

@@ -31,6 +31,7 @@ type Scan struct {
 	ExpiresAt time.Time  `json:"expires_at"`
 	Device    DeviceCard `json:"device"`
 	Tariff    TariffCard `json:"tariff"`
+	PayWith   []string   `json:"pay_with" doc:"The ways to pay that are offered here"`
 	Pass      *HeldPass  `json:"pass,omitempty" doc:"Mine, that an order would meet; the tariff's least_fen is what remains"`
 }
 
@@ -48,13 +49,6 @@ type DeviceCard struct {
 	Code         string    `json:"code" enum:"printed,rotating" doc:"What was scanned; printed codes have a limit per day"`
 
 	Bluetooth *Bluetooth `json:"bluetooth,omitempty" doc:"Where a phone finds it when it is non_contactable; absent where it has none"`
-}
-
-// VenueCard is what a rider sees of a venue.
-type VenueCard struct {
-	ID    string `json:"id"`
-	Name  string `json:"name"`
-	Phone string `json:"phone,omitempty"`
 }
 
 type scanInput struct{ Body ScanBody }
@@ -83,10 +77,10 @@ func (a *API) scan(ctx context.Context, in *scanInput) (*scanOutput, error) {
 		p := heldPassOf(*s.Pass)
 		pass = &p
 	}
-	return &scanOutput{Scan{Ticket: s.Ticket, ExpiresAt: s.Expires, Tariff: tariffCardOf(s.Tariff, s.Pass.Use()), Pass: pass,
+	return &scanOutput{Scan{PayWith: each(a.Orders.Env.Config.Offers(), func(w order.PayWith) string { return string(w) }), Ticket: s.Ticket, ExpiresAt: s.Expires, Tariff: tariffCardOf(s.Tariff, s.Pass.Use()), Pass: pass,
 		Device: DeviceCard{ID: string(s.Device.ID), Kind: kindOf(s.Device.Kind), Outlet: int(s.Outlet.N),
 			Number: qr.Format(number), Availability: string(s.Availability),
-			Venue:    VenueCard{ID: s.Venue.ID, Name: s.Venue.Name, Phone: s.Venue.Phone},
+			Venue:    cardOf(s.Venue),
 			Distance: distance, Battery: a.battery(s.Device.ID), Nozzles: nozzlesOf(s.Outlet.Meter, false),
 			Code: string(s.Class), Bluetooth: a.bluetoothOf(s.Device)}}}, nil
 }

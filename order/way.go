@@ -32,6 +32,18 @@ type way interface {
 
 var ways map[PayWith]way
 
+// Offers are the ways to pay that riders have, the plainest first.
+func (c Config) Offers() []PayWith {
+	offers := []PayWith{PayWallet}
+	if c.WeChatPay {
+		offers = append(offers, PayBefore)
+	}
+	if c.WeChatPay && c.RiskCap > 0 {
+		offers = append(offers, PayScore)
+	}
+	return offers
+}
+
 // The table is filled here because its ways look into it themselves.
 func init() {
 	ways = map[PayWith]way{PayWallet: wallet{}, PayService: service{}, PayBefore: prepay{}, PayScore: score{}}

@@ -82,6 +82,7 @@ export interface Scan {
   expires_at: string
   device: DeviceCard
   tariff: TariffCard
+  pay_with?: string[]
   pass?: HeldPass
 }
 
@@ -134,6 +135,7 @@ export interface Order {
   device: string
   outlet: number
   venue: string
+  venue_card?: VenueCard
   pay_with: string
   payments?: Payment[]
   hold_fen: number

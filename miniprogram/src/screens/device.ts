@@ -94,7 +94,8 @@ export class DeviceScreen extends Screen {
     this.app.metScan(scan)
     this.at(scan.device.venue.id)
     const pump = scan.device.kind === 'pump'
-    this.ways = pump ? this.app.config.payPump : this.app.config.payLock
+    const wanted = pump ? this.app.config.payPump : this.app.config.payLock
+    this.ways = wanted.filter((w) => scan.pay_with?.includes(w) ?? true)
     const least = scan.tariff.least_fen
     this.way = this.ways.find((w) => w !== 'wallet' || this.balance >= least) ?? this.ways[0] ?? 'wallet'
     const fuel = scan.tariff.fuel

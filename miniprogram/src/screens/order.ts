@@ -69,6 +69,7 @@ export class OrderScreen extends Screen {
     if (this.gone || (this.order && o.version < this.order.version)) return
     const before = this.order
     this.order = o
+    if (o.venue_card) this.app.met(o.venue_card)
     if (!before) this.at(o.venue)
     if (before && before.state !== o.state) this.show({ notice: null })
     if (o.state !== 'pending') this.doing.pay = ''

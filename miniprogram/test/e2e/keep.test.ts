@@ -12,7 +12,7 @@ afterAll(() => demo.stop())
 const stage = (p: Phone, want: string) => p.until(want, () => p.data.v?.stage === want)
 
 test('a pause: asked for, closed, opened again, ended; killed and reopened on the way', async () => {
-  const phone = demo.phone()
+  const phone = demo.phone({ phone: '000' })
   const bike = await demo.aBike()
   phone.launchScan(bike.url)
   await phone.until('the card', () => phone.data.ready)
@@ -28,6 +28,10 @@ test('a pause: asked for, closed, opened again, ended; killed and reopened on th
   await demo.sim(bike.id, 'close')
   await stage(phone, 'paused')
   expect(phone.data.v.text).toMatch(/^It stays yours until \d\d:\d\d:\d\d/)
+  phone.kill()
+  phone.launch()
+  await stage(phone, 'paused')
+  expect(phone.data.phone).toBe('400-000-0000') // the venue's own, though nothing was scanned since
   phone.kill()
   phone.launchScan(bike.url) // a scan of one's own paused bike
   await stage(phone, 'paused')
