@@ -136,13 +136,16 @@ func (c Config) withDefaults() Config {
 // number of replicas may run.
 type API struct {
 	Config
-	document *huma.OpenAPI
-	handler  http.Handler
-	waits    *waits
-	fleet    *fleet
-	cards    *cards
-	fonts    func() (*qr.Fonts, error) // read when labels are first drawn
-	drawing  chan struct{}             // who draws labels or reads a photo holds its one place
+	document  *huma.OpenAPI
+	handler   http.Handler
+	waits     *waits
+	fleet     *fleet
+	cards     *cards
+	fonts     func() (*qr.Fonts, error) // read when labels are first drawn
+	drawing   chan struct{}             // who draws labels holds its one place
+	photos    *buckets                  // by rider
+	unfolding chan struct{}             // who reads a photo holds its one place
+	uploads   atomic.Int64              // photos that are read or wait for it
 
 	riders  *buckets // by rider
 	words   *buckets // by rider
@@ -182,19 +185,21 @@ func New(c Config) (*API, error) {
 	c = c.withDefaults()
 	speakProblems()
 	a := &API{
-		Config:   c,
-		replays:  make(chan struct{}, 1),
-		document: newDocument(c.DisplayName),
-		waits:    newWaits(c.Limits.WaitsPerRider),
-		fleet:    &fleet{store: c.Store},
-		cards:    &cards{store: c.Store},
-		fonts:    sync.OnceValues(func() (*qr.Fonts, error) { return qr.LoadFonts(c.LabelFont) }),
-		drawing:  make(chan struct{}, 1),
-		riders:   newBuckets(c.Limits.Rider, c.Limits.Kept),
-		words:    newBuckets(c.Limits.Words, c.Limits.Kept),
-		codes:    newBuckets(c.Limits.Code, c.Limits.Kept),
-		sources:  newBuckets(c.Limits.Source, c.Limits.Kept),
-		refusals: map[string]int64{},
+		Config:    c,
+		replays:   make(chan struct{}, 1),
+		document:  newDocument(c.DisplayName),
+		waits:     newWaits(c.Limits.WaitsPerRider),
+		fleet:     &fleet{store: c.Store},
+		cards:     &cards{store: c.Store},
+		fonts:     sync.OnceValues(func() (*qr.Fonts, error) { return qr.LoadFonts(c.LabelFont) }),
+		drawing:   make(chan struct{}, 1),
+		photos:    newBuckets(photoLimit, c.Limits.Kept),
+		unfolding: make(chan struct{}, 1),
+		riders:    newBuckets(c.Limits.Rider, c.Limits.Kept),
+		words:     newBuckets(c.Limits.Words, c.Limits.Kept),
+		codes:     newBuckets(c.Limits.Code, c.Limits.Kept),
+		sources:   newBuckets(c.Limits.Source, c.Limits.Kept),
+		refusals:  map[string]int64{},
 	}
 	a.handler = a.routes()
 	a.finishDocument()

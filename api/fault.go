@@ -13,8 +13,15 @@ import (
 	"github.com/unlatch/unlatch/order"
 )
 
-// photosADay is how many reports a rider may send a photo with in 24 hours.
-const photosADay = 20
+const (
+	// photosADay is how many reports a rider may send a photo with in 24 hours.
+	photosADay = 20
+	// photosWaiting is how many photos may wait for the one that is being unfolded.
+	photosWaiting = 4
+)
+
+// photoLimit is how often a rider may try, whatever comes of it.
+var photoLimit = Limit{PerSecond: 0.1, Burst: 5}
 
 func (a *API) faultRoutes(h huma.API) {
 	op := forRiders("report-fault", http.MethodPost, "/v1/faults", "Report that something is wrong with a device")
@@ -100,24 +107,38 @@ type faultPhotoInput struct {
 	RawBody     []byte `contentType:"multipart/form-data"`
 }
 
+// addFaultPhoto makes nothing of what it would not keep: a photo takes a second of a core,
+// and whoever may send them could take all.
 func (a *API) addFaultPhoto(ctx context.Context, in *faultPhotoInput) (*struct{}, error) {
+	rider, now := riderOf(ctx).rider, time.Now()
+	if err := a.photos.take(rider, now); err != nil {
+		return nil, err
+	}
+	since := now.Add(-24 * time.Hour)
+	if err := a.Store.TakesPhoto(ctx, rider, in.ID, since, photosADay); err != nil {
+		return nil, instead(err, errFaultUnknown)
+	}
 	file, err := photoFrom(in.ContentType, in.RawBody)
 	if err != nil {
 		return nil, err
 	}
-	// One is unfolded at a time: a photo of 40 megapixels takes 200 MB while it is.
+	// One is unfolded at a time, and few wait with their files.
+	if a.uploads.Add(1) > photosWaiting {
+		a.uploads.Add(-1)
+		return nil, order.ErrBusy
+	}
+	defer a.uploads.Add(-1)
 	select {
-	case a.drawing <- struct{}{}:
+	case a.unfolding <- struct{}{}:
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}
 	photo, err := plainPhoto(file)
-	<-a.drawing
+	<-a.unfolding
 	if err != nil {
 		return nil, err
 	}
-	err = a.Store.KeepPhoto(ctx, riderOf(ctx).rider, in.ID, photo, time.Now().Add(-24*time.Hour), photosADay)
-	return nil, instead(err, errFaultUnknown)
+	return nil, instead(a.Store.KeepPhoto(ctx, rider, in.ID, photo, since, photosADay), errFaultUnknown)
 }
 
 func (a *API) myFaultPhoto(ctx context.Context, in *faultPath) (*rawAnswer, error) {

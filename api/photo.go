@@ -18,8 +18,13 @@ import (
 const (
 	// photoMost is the largest photo taken, in bytes.
 	photoMost = 5 << 20
-	// photoPixels bounds what one photo may unfold to: 40 megapixels.
-	photoPixels = 40_000_000
+	// photoPixels bounds what one photo may unfold to: 25 megapixels take 75 MB as a camera
+	// writes them, and four times that in the most wasteful form.
+	photoPixels = 25_000_000
+	// photoScans is how many times a JPEG may go over its picture; cameras do once, and
+	// those that sharpen while they load ten times. Each takes as long as the picture is
+	// large and as few as 64 bytes.
+	photoScans = 32
 	// photoSide is the longer side of what is kept, in pixels.
 	photoSide = 1600
 )
@@ -62,6 +67,10 @@ func plainPhoto(file []byte) ([]byte, error) {
 		return nil, fmt.Errorf("the file is no picture that can be read: %w", errPhoto)
 	case shape.Width < 1 || shape.Height < 1 || shape.Width*shape.Height > photoPixels:
 		return nil, fmt.Errorf("%d x %d pixels are too many: %w", shape.Width, shape.Height, errPhoto)
+	}
+	// Within a scan's data no other byte but 0 and the restart marks follow 0xFF.
+	if scans := bytes.Count(file, []byte{0xFF, 0xDA}); bytes.HasPrefix(file, []byte{0xFF, 0xD8}) && scans > photoScans {
+		return nil, fmt.Errorf("it is written in %d passes: %w", scans, errPhoto)
 	}
 	full, _, err := image.Decode(bytes.NewReader(file))
 	if err != nil {

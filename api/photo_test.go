@@ -122,6 +122,11 @@ func TestWhatIsNoPhotoIsRefusedInWords(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
+	// Each pass over the picture takes as long as it is large, and a few bytes.
+	many := append(bytes.Clone(whole.Bytes()), bytes.Repeat([]byte{0xFF, 0xDA, 0, 8, 1, 1, 0, 1, 63, 0}, photoScans)...)
+	if _, err := plainPhoto(many); !errors.Is(err, errPhoto) {
+		t.Errorf("a photo of %d passes: %v", photoScans+1, err)
+	}
 	form := func(field string, file []byte) (string, []byte) {
 		var b bytes.Buffer
 		w := multipart.NewWriter(&b)

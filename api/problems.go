@@ -31,7 +31,7 @@ var (
 	errRole               = errors.New("the key's role does not allow this")
 	errBadRequest         = errors.New("the request does not have the shape that this operation takes")
 	errBodyTooLarge       = errors.New("the body is larger than 16384 bytes")
-	errMediaType          = errors.New("the body must be application/json")
+	errMediaType          = errors.New("the body is of another media type than this address takes; see /openapi.json")
 	errNotAcceptable      = errors.New("answers are application/json only")
 	errSlowBody           = errors.New("the body did not arrive in time")
 	errRoute              = errors.New("there is no such address here")

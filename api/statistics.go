@@ -39,7 +39,7 @@ type Statistics struct {
 	Firmware []FirmwareFailures `json:"firmware" doc:"Of the devices as they are now"`
 	Outlets  int64              `json:"outlets" doc:"Of devices that are in service now"`
 	Used     int64              `json:"used_s" doc:"Seconds for which outlets were in use within the span"`
-	Utilised float64            `json:"utilisation" doc:"used_s of outlets x the span"`
+	Utilised float64            `json:"utilisation" doc:"used_s divided by outlets times the span"`
 	Days     []DayStatistics    `json:"days" doc:"By the day of the start at its venue; days without orders are left out"`
 }
 
@@ -91,6 +91,15 @@ func (a *API) statistics(ctx context.Context, in *statisticsInput) (*statisticsO
 		return nil, fmt.Errorf("from must be before to: %w", order.ErrInvalid)
 	case q.To.Sub(q.From) > order.StatisticsMost:
 		return nil, fmt.Errorf("the span is longer than %d days; ask for parts of it: %w", order.StatisticsMost/(24*time.Hour), order.ErrInvalid)
+	}
+	if q.Venue != "" {
+		card, err := a.cards.card(ctx, q.Venue)
+		switch {
+		case err != nil:
+			return nil, err
+		case card == nil:
+			return nil, errVenueUnknown
+		}
 	}
 	select { // one at a time: it is large, and nobody waits for it in the street
 	case a.replays <- struct{}{}:

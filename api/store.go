@@ -208,6 +208,8 @@ type Faults interface {
 	// Faults lists the open ones, oldest first, or all, newest first. An empty venue
 	// filters nothing.
 	Faults(ctx context.Context, all bool, venue string, limit int) ([]order.FaultRow, error)
+	// TakesPhoto tells whether KeepPhoto would keep one; its errors are the same.
+	TakesPhoto(ctx context.Context, rider, id string, since time.Time, most int) error
 	// KeepPhoto keeps a JPEG of at most 2 MiB with a rider's own open report.
 	// order.ErrNotFound: there is no such report. order.ErrTooMany: they sent most photos,
 	// of other reports, since the moment.

@@ -36,6 +36,35 @@ func (s Sample) Better(heard Sample) Sample {
 	return s
 }
 
+// dated takes a newly heard sample in. Beats come every four minutes, and the one that
+// travelled fastest may be as old as it may get when a slower one comes: the fastest of
+// those that are half a life younger stands by, so that a device which is heard can
+// always be dated.
+func (d *Device) dated(heard Sample) {
+	if heard.Boot == d.Sample.Boot && heard.Uptime <= max(d.Sample.Uptime, d.Spare.Uptime) && d.Sample != (Sample{}) {
+		return // said before one that we have: it came later, so it dates no better
+	}
+	kept := d.Sample.Better(heard)
+	switch {
+	case kept == heard && d.Sample.Fresh(heard.At), d.Sample.Boot != heard.Boot:
+		d.Spare = Sample{}
+	case kept == heard: // the old one has aged
+		kept, d.Spare = d.Spare.Better(heard), Sample{}
+	case heard.At.Sub(d.Sample.At) >= SampleLife/2:
+		d.Spare = d.Spare.Better(heard)
+	}
+	d.Sample = kept
+}
+
+// Clock is the sample that dates a command now: the fastest of the last ten minutes, as
+// far as it is known. It is not Fresh where the device was not heard for so long.
+func (d Device) Clock(now time.Time) Sample {
+	if !d.Sample.Fresh(now) && d.Spare.Fresh(now) {
+		return d.Spare
+	}
+	return d.Sample
+}
+
 // NotAfter converts a deadline on the database's clock into the device's
 // uptime: not_after = u + (E - g), DESIGN section 5, less the drift that the
 // device's clock may have lost between the sample and the deadline and less what

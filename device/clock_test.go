@@ -127,3 +127,49 @@ func TestADelayNeverMakesASampleDateLater(t *testing.T) {
 		}
 	})
 }
+
+// TestADeviceThatIsHeardCanAlwaysBeDated: beats come every four minutes and travel as
+// they do. The fastest of them is kept, and must not be all that is known when it has
+// aged: a lock in the best of health was out of reach for two of every twelve minutes.
+func TestADeviceThatIsHeardCanAlwaysBeDated(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		c := clock{start: noon, ppm: rapid.Int64Range(-200, 200).Draw(t, "ppm"), ahead: time.Hour}
+		d, outlets := device.Device{ID: "bike-1", Epoch: 1}, []device.Outlet{{Device: "bike-1", N: 1}}
+		var now time.Duration
+		for range rapid.IntRange(2, 30).Draw(t, "beats") {
+			pause := time.Duration(rapid.Int64Range(int64(200*time.Second), int64(280*time.Second)).Draw(t, "pause"))
+			if d.HeardAt != (time.Time{}) {
+				for _, at := range []time.Duration{pause / 3, 2 * pause / 3, pause} {
+					moment := noon.Add(now + at)
+					if !d.Contactable(moment) {
+						t.Fatalf("heard %v ago, and out of reach: samples of %v and %v", at, d.Sample.At, d.Spare.At)
+					}
+					deadline := moment.Add(15 * time.Second)
+					if past := c.uptime(deadline.Add(1)); past <= d.Clock(moment).NotAfter(deadline) {
+						t.Fatalf("past the deadline the uptime is %d, not_after %d", past, d.Clock(moment).NotAfter(deadline))
+					}
+				}
+			}
+			now += pause
+			delay := time.Duration(rapid.Int64Range(0, int64(3*time.Second)).Draw(t, "delay"))
+			h := d.Hear(device.Word{Beat: &device.Beat{Epoch: 1, Boot: bootA, Uptime: c.uptime(noon.Add(now - delay)), Received: noon.Add(now), Journal: device.Journal{1}}}, outlets, nil, nil)
+			d = h.Device
+		}
+	})
+}
+
+// TestAWordThatSomebodyKeptDatesNothing: brought by a phone it proves what it proves; that
+// the device can be reached now is not among it.
+func TestAWordThatSomebodyKeptDatesNothing(t *testing.T) {
+	beat := device.Word{Beat: &device.Beat{Epoch: 1, Boot: bootA, Uptime: 5000, Received: noon, Journal: device.Journal{1}}, Kept: true}
+	h := device.Device{ID: "bike-1", Epoch: 1}.Hear(beat, []device.Outlet{{Device: "bike-1", N: 1}}, nil, nil)
+	if d := h.Device; !d.HeardAt.IsZero() || d.Contactable(noon) || d.Head.Uptime != 5000 {
+		t.Errorf("after a kept beat: heard %v, contactable %v, newest beat at %d", d.HeardAt, d.Contactable(noon), d.Head.Uptime)
+	}
+	old := device.Device{ID: "bike-1", Epoch: 1, Sample: device.Sample{Boot: bootA, Uptime: 9000, At: noon.Add(-time.Hour)}}
+	beat.Kept = false
+	h = old.Hear(beat, []device.Outlet{{Device: "bike-1", N: 1}}, nil, nil)
+	if h.Device.Contactable(noon) {
+		t.Error("a beat from before the sample makes an aged sample young")
+	}
+}

@@ -71,6 +71,7 @@ type Device struct {
 	Boots    []BootSeen
 	Head     Head // the newest beat, kept until the evidence up to it is here
 	Sample   Sample
+	Spare    Sample    // stands by for Sample, which is older; see Clock. The zero value: none
 	HeardAt  time.Time // database clock of the newest verified word; zero = never
 	Firmware string
 
@@ -209,7 +210,9 @@ const (
 // a beat has told which numbers it burned. A piece of evidence may be old and tells
 // neither the newest number nor how the bolt is now; that matters where we were
 // restored from a backup and what lies between is still to come.
-func (d Device) Contactable(now time.Time) bool { return d.Sample.Fresh(now) && d.Head.Boot != Boot{} }
+func (d Device) Contactable(now time.Time) bool {
+	return d.Clock(now).Fresh(now) && d.Head.Boot != Boot{}
+}
 
 // SampleLife is how long a clock sample may be used; DESIGN section 5.
 const SampleLife = 10 * time.Minute

@@ -102,4 +102,7 @@ type OutletBeat struct {
 type Word struct {
 	Evidence *Evidence
 	Beat     *Beat
+	// Kept: it may have been said long ago, and kept by whoever brought it. What it
+	// proves, it proves; but it dates no command and ends no silence.
+	Kept bool
 }

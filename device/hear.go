@@ -50,14 +50,14 @@ type Hearing struct {
 func (d Device) Hear(w Word, outlets []Outlet, waiting []Evidence, stored *Evidence) Hearing {
 	h := Hearing{Device: d, Outlets: append([]Outlet(nil), outlets...)}
 	if w.Evidence != nil {
-		h.hearEvidence(*w.Evidence, waiting, stored)
+		h.hearEvidence(*w.Evidence, w.Kept, waiting, stored)
 	} else {
-		h.hearBeat(*w.Beat, waiting)
+		h.hearBeat(*w.Beat, w.Kept, waiting)
 	}
 	return h
 }
 
-func (h *Hearing) hearEvidence(e Evidence, waiting []Evidence, stored *Evidence) {
+func (h *Hearing) hearEvidence(e Evidence, kept bool, waiting []Evidence, stored *Evidence) {
 	d := &h.Device
 	if (d.Journal != Journal{}) && e.Journal != d.Journal {
 		e.Status = Quarantined
@@ -76,7 +76,7 @@ func (h *Hearing) hearEvidence(e Evidence, waiting []Evidence, stored *Evidence)
 		return
 	}
 	d.Journal = e.Journal
-	h.heard(e.Boot, e.Uptime, e.Seq, e.Received, false)
+	h.heard(e.Boot, e.Uptime, e.Seq, e.Received, false, kept)
 	if e.Seq <= d.Applied { // closed as lost, and here it is after all
 		e.Status = Quarantined
 		h.Kept = &e
@@ -92,14 +92,14 @@ func (h *Hearing) hearEvidence(e Evidence, waiting []Evidence, stored *Evidence)
 	h.Ack = &Ack{Journal: d.Journal, N: d.Applied}
 }
 
-func (h *Hearing) hearBeat(b Beat, waiting []Evidence) {
+func (h *Hearing) hearBeat(b Beat, kept bool, waiting []Evidence) {
 	d := &h.Device
 	if (d.Journal != Journal{}) && b.Journal != d.Journal {
 		h.distrust(FlashReplaced)
 		return
 	}
 	d.Journal = b.Journal
-	h.heard(b.Boot, b.Uptime, b.Highest, b.Received, true)
+	h.heard(b.Boot, b.Uptime, b.Highest, b.Received, true, kept)
 	if b.Lowest > d.Applied+1 {
 		// What lies between is below the device's floor: nobody has it any more,
 		// except where a piece waits here already.
@@ -126,15 +126,18 @@ func (h *Hearing) hearBeat(b Beat, waiting []Evidence) {
 }
 
 // heard notes boot, sample and the time of a word.
-func (h *Hearing) heard(boot Boot, uptime, journalled uint64, received time.Time, beat bool) {
+func (h *Hearing) heard(boot Boot, uptime, journalled uint64, received time.Time, beat, kept bool) {
 	d := &h.Device
 	h.Changed = true
 	d.Boots = d.sawBoot(boot, uptime, journalled, received, beat)
+	if kept {
+		return
+	}
 	if received.After(d.HeardAt) {
 		d.HeardAt = received
 	}
 	if d.Sample.Boot == boot || d.Sample.Boot == (Boot{}) || d.later(boot, d.Sample.Boot) {
-		d.Sample = d.Sample.Better(Sample{Boot: boot, Uptime: uptime, At: received})
+		d.dated(Sample{Boot: boot, Uptime: uptime, At: received})
 	}
 }
 

@@ -187,7 +187,7 @@ func (in *Ingest) Take(ctx context.Context, topic string, payload []byte) {
 }
 
 func (in *Ingest) evidence(ctx context.Context, id device.ID, payload []byte) {
-	if _, err := in.word(ctx, id, payload); err != nil && ctx.Err() == nil {
+	if _, err := in.word(ctx, id, payload, false); err != nil && ctx.Err() == nil {
 		in.counts.Failed.Add(1)
 		in.c.Log.Error("word not taken in", "device", id, "err", err)
 	}

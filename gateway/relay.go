@@ -16,7 +16,7 @@ import (
 // changes nothing either. An error means that we could not tell; words before it stand.
 func (in *Ingest) Words(ctx context.Context, id device.ID, words [][]byte) (good int, err error) {
 	for _, payload := range words {
-		ours, err := in.word(ctx, id, payload)
+		ours, err := in.word(ctx, id, payload, true)
 		if err != nil {
 			return good, fmt.Errorf("relayed word of device %s: %w", id, err)
 		}
@@ -34,7 +34,7 @@ func (in *Ingest) SealAck(id device.ID, epoch uint32, ack device.Ack) ([]byte, e
 
 // word works one piece of evidence or beat to its end, by whatever road it came. ours
 // tells that the device signed it. An error is our fault and says nothing of the word.
-func (in *Ingest) word(ctx context.Context, id device.ID, payload []byte) (ours bool, err error) {
+func (in *Ingest) word(ctx context.Context, id device.ID, payload []byte, relayed bool) (ours bool, err error) {
 	up, err := in.open(ctx, id, payload)
 	if errors.Is(err, errKeys) {
 		return false, err
@@ -44,7 +44,7 @@ func (in *Ingest) word(ctx context.Context, id device.ID, payload []byte) (ours 
 		in.c.Log.Debug("uplink refused", "device", id, "err", err)
 		return false, nil
 	}
-	heard, err := in.c.Hearer.Hear(ctx, order.Hear{Device: id, Word: Word(id, up, payload)})
+	heard, err := in.c.Hearer.Hear(ctx, order.Hear{Device: id, Word: Word(id, up, payload), Relayed: relayed})
 	if err != nil {
 		return true, err
 	}

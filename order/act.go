@@ -429,7 +429,7 @@ func (i Instruct) Decide(s Snapshot, env Env) (Changes, Acted, error) {
 		return fail(ErrWrongState)
 	case s.Device.Service == device.Retired:
 		return fail(ErrNotInService)
-	case i.Kind.Expires() && !s.Device.Sample.Fresh(s.Now):
+	case i.Kind.Expires() && !s.Device.Clock(s.Now).Fresh(s.Now):
 		return fail(ErrOffline)
 	case i.Staff.Reason == "":
 		return fail(ErrReason)

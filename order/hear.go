@@ -16,6 +16,8 @@ type Hear struct {
 	Device device.ID
 	Word   device.Word
 	Stands *Stand // where it last said that it is, nil = not known
+	// Relayed: a phone brought it, which may have kept it for as long as it likes.
+	Relayed bool
 }
 
 // Stand is where a device said that it is, and when that came in.
@@ -55,8 +57,9 @@ func (h Hear) Decide(s Snapshot, env Env) (Changes, Heard, error) {
 	if b := h.Word.Beat; b != nil && b.Epoch != s.Device.Epoch {
 		return Changes{}, Heard{}, nil
 	}
-	silent := s.Now.Sub(s.Device.HeardAt) > env.Config.ProbeAfterIdle
 	word := h.Word
+	word.Kept = h.Relayed && !t.saidLately(word)
+	silent := !word.Kept && s.Now.Sub(s.Device.HeardAt) > env.Config.ProbeAfterIdle
 	if word.Evidence != nil {
 		e := *word.Evidence
 		e.Received = s.Now

@@ -79,6 +79,27 @@ func carry(o Order, t *turn) *Carry {
 	return c
 }
 
+// saidLately tells whether a word that a phone brought was said lately: it shows a number
+// burned that nobody knew before its command was made, not long ago.
+func (t *turn) saidLately(w device.Word) bool {
+	for _, c := range t.commands {
+		if t.now.Sub(c.CreatedAt) >= device.SampleLife {
+			continue
+		}
+		if e := w.Evidence; e != nil && e.Outlet == c.Outlet && e.LastSeq >= c.Seq {
+			return true
+		}
+		if b := w.Beat; b != nil {
+			for _, o := range b.Outlets {
+				if o.N == c.Outlet && o.LastSeq >= c.Seq {
+					return true
+				}
+			}
+		}
+	}
+	return false
+}
+
 // relays tells whether an order may wait for the rider's phone to reach the device.
 func (p Place) relays(t *turn) bool { return p.Road == Bluetooth && t.device.Bluetooth }
 

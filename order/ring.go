@@ -10,7 +10,7 @@ func (t *turn) ring(o *Order) error {
 		return ErrWrongState
 	case t.device == nil:
 		return ErrNotFound
-	case !t.device.Sample.Fresh(t.now):
+	case !t.device.Clock(t.now).Fresh(t.now):
 		return ErrOffline
 	}
 	for _, c := range t.openCommands() {

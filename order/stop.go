@@ -121,7 +121,8 @@ func (t *turn) stopping(c device.Command) bool {
 // that a late delivery tells no wrong one.
 func (t *turn) tellTime() error {
 	d := t.device
-	if !d.Display || d.Service == device.Retired || !d.Sample.Fresh(t.now) ||
+	clock := d.Clock(t.now)
+	if !d.Display || d.Service == device.Retired || !clock.Fresh(t.now) ||
 		d.Timed == d.Sample.Boot && t.now.Sub(d.TimedAt) < t.env.Config.TellTime {
 		return nil
 	}
@@ -129,7 +130,7 @@ func (t *turn) tellTime() error {
 		if t.openStart(out.N) != nil {
 			continue // a higher number would fence it
 		}
-		if _, err := t.command(device.Config, out.N, "", device.Args{Wall: &d.Sample}); err != nil {
+		if _, err := t.command(device.Config, out.N, "", device.Args{Wall: &clock}); err != nil {
 			return unlessUnsealed(err)
 		}
 		d.Timed, d.TimedAt = d.Sample.Boot, t.now

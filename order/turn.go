@@ -180,9 +180,10 @@ func (t *turn) commandBy(key string, kind device.CommandKind, n uint8, orderID s
 	c := device.Command{ID: id, Device: t.device.ID, Outlet: n, Epoch: t.device.Epoch, Seq: out.NextSeq, Kind: kind,
 		Order: orderID, Journal: t.device.Journal, Floor: t.device.Applied, State: device.Published, CreatedAt: t.now}
 	if kind.Expires() {
-		c.Boot = t.device.Sample.Boot
+		clock := t.device.Clock(t.now)
+		c.Boot = clock.Boot
 		c.Deadline = t.now.Add(t.env.Config.StartDeadline)
-		c.NotAfter = t.device.Sample.NotAfter(c.Deadline)
+		c.NotAfter = clock.NotAfter(c.Deadline)
 	}
 	for _, a := range args {
 		c.Args = a

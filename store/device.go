@@ -11,13 +11,21 @@ import (
 const deviceColumns = `id, kind, venue, epoch, public_key, service, service_reason, journal, applied, lost_up_to,
 	boots, head, sample, heard_at, firmware, display, timed, timed_at, halt, told, server_key, rekey, bluetooth, version`
 
+// samples is the column of that name: a program that knows no spare leaves it out.
+type samples struct {
+	device.Sample
+	Spare device.Sample `json:"spare,omitzero"`
+}
+
 func scanDevice(row pgx.Row) (device.Device, error) {
 	var d device.Device
 	var journal, timed []byte
 	var heard, timedAt *time.Time
+	var clock samples
 	err := row.Scan(&d.ID, &d.Kind, &d.Venue, &d.Epoch, &d.PublicKey, &d.Service, &d.ServiceReason, &journal,
-		&d.Applied, &d.LostUpTo, &d.Boots, &d.Head, &d.Sample, &heard, &d.Firmware,
+		&d.Applied, &d.LostUpTo, &d.Boots, &d.Head, &clock, &heard, &d.Firmware,
 		&d.Display, &timed, &timedAt, &d.Halt, &d.Told, &d.ServerKey, &d.Rekey, &d.Bluetooth, &d.Version)
+	d.Sample, d.Spare = clock.Sample, clock.Spare
 	copy(d.Journal[:], journal)
 	copy(d.Timed[:], timed)
 	if timedAt != nil {
@@ -35,7 +43,7 @@ func queueDevice(b *pgx.Batch, d device.Device) {
 		boots = []device.BootSeen{}
 	}
 	args := []any{d.ID, d.Version, d.Kind, d.Venue, d.Epoch, d.PublicKey, d.Service, d.ServiceReason, d.Journal[:],
-		d.Applied, d.LostUpTo, boots, d.Head, d.Sample, nilTime(d.HeardAt), d.Firmware, d.Display,
+		d.Applied, d.LostUpTo, boots, d.Head, samples{d.Sample, d.Spare}, nilTime(d.HeardAt), d.Firmware, d.Display,
 		d.Timed[:], nilTime(d.TimedAt), d.Halt, d.Told, d.ServerKey, d.Rekey, d.Bluetooth}
 	if d.Version == 0 {
 		b.Queue(`INSERT INTO devices (id, version, kind, venue, epoch, public_key, service, service_reason, journal,

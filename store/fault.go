@@ -51,28 +51,43 @@ func (db *DB) Faults(ctx context.Context, all bool, venue string, limit int) ([]
 	})
 }
 
+// TakesPhoto tells whether KeepPhoto would keep one, so that nothing is made of what it
+// would not. Its errors are the same.
+func (db *DB) TakesPhoto(ctx context.Context, rider, item string, since time.Time, most int) error {
+	return takesPhoto(ctx, db.pool, rider, item, since, most, "")
+}
+
+// takesPhoto asks, and with a lock makes who adds another photo, or erases the rider, wait.
+func takesPhoto(ctx context.Context, on interface {
+	QueryRow(context.Context, string, ...any) pgx.Row
+}, rider, item string, since time.Time, most int, lock string) error {
+	var sent int
+	err := on.QueryRow(ctx, `SELECT (SELECT count(*) FROM fault_photos p WHERE p.rider = r.id AND p.at > $3 AND p.item <> i.id)
+		FROM items i, riders r WHERE i.id::text = $1 AND i.closed_at IS NULL AND `+faultsOf("$2")+` AND r.id::text = $2 AND r.erased_at IS NULL`+lock,
+		item, rider, since).Scan(&sent)
+	switch {
+	case errors.Is(err, pgx.ErrNoRows):
+		return order.ErrNotFound
+	case err != nil:
+		return fmt.Errorf("look for a report: %w", err)
+	case sent >= most:
+		return order.ErrTooMany
+	}
+	return nil
+}
+
 // KeepPhoto keeps the photo of a rider's own open report in place of an earlier one.
 // order.ErrNotFound: no such report of theirs is open. order.ErrTooMany: they have sent
-// most photos since the moment.
+// most photos, of other reports, since the moment.
 func (db *DB) KeepPhoto(ctx context.Context, rider, item string, image []byte, since time.Time, most int) error {
 	tx, err := db.pool.Begin(ctx)
 	if err != nil {
 		return fmt.Errorf("keep photo: %w", err)
 	}
 	defer func() { _ = tx.Rollback(context.WithoutCancel(ctx)) }()
-	var sent int
-	// The rider's row makes two photos of the same moment count each other, and waits for
-	// an erasure.
-	err = tx.QueryRow(ctx, `SELECT (SELECT count(*) FROM fault_photos p WHERE p.rider = r.id AND p.at > $3 AND p.item <> i.id)
-		FROM items i, riders r WHERE i.id::text = $1 AND i.closed_at IS NULL AND `+faultsOf("$2")+` AND r.id::text = $2 AND r.erased_at IS NULL FOR UPDATE OF r`,
-		item, rider, since).Scan(&sent)
-	switch {
-	case errors.Is(err, pgx.ErrNoRows):
-		return order.ErrNotFound
-	case err != nil:
-		return fmt.Errorf("keep photo: %w", err)
-	case sent >= most:
-		return order.ErrTooMany
+	// The rider's row makes two photos of the same moment count each other.
+	if err := takesPhoto(ctx, tx, rider, item, since, most, ` FOR UPDATE OF r`); err != nil {
+		return err
 	}
 	if _, err := tx.Exec(ctx, `INSERT INTO fault_photos (item, rider, image) VALUES ($1, $2, $3)
 		ON CONFLICT (item) DO UPDATE SET image = excluded.image, at = now()`, item, rider, image); err != nil {

@@ -47,6 +47,12 @@ func TestAPhotoBelongsToItsReporter(t *testing.T) {
 	keep(ben, first, "one", 1, nil)
 	keep(ben, first, "two", 1, nil) // in place of the first, which counts no more
 	second := report(ben, "bike-2")
+	if err := db.TakesPhoto(ctx, ben, second, since, 1); !errors.Is(err, order.ErrTooMany) {
+		t.Errorf("asked before: %v", err)
+	}
+	if err := db.TakesPhoto(ctx, ada, first, since, 5); !errors.Is(err, order.ErrNotFound) {
+		t.Errorf("asked before by a stranger: %v", err)
+	}
 	keep(ben, second, "x", 1, order.ErrTooMany)
 	keep(ben, second, "x", 2, nil)
 	for _, c := range []struct {

@@ -408,7 +408,7 @@ func (d *demo) heard(ctx context.Context) error {
 		}
 		spoke := 0
 		for _, r := range rows {
-			if r.Device.Sample.Fresh(time.Now()) {
+			if r.Device.Clock(time.Now()).Fresh(time.Now()) {
 				spoke++
 			}
 		}

@@ -23,8 +23,9 @@ type simCmd struct {
 // Help teaches what a stage direction is.
 func (simCmd) Help() string {
 	return `Each device obeys docs/protocol.md. Stage directions are HTTP: POST /devices/{id}/close pushes a lock shut, POST
-/devices/{id}/nozzle lifts and hangs up a pump's nozzle, GET /devices/{id} tells what the body really did. Without --memory each start is a device whose flash was lost, which the server takes out of
-service.`
+/devices/{id}/nozzle lifts and hangs up a pump's nozzle, GET /devices/{id} tells what the body really did, POST
+/devices/{id}/bluetooth {"frames": ["hex", ...]} is a phone that writes frames (P10) and gets what the lock notified since. Without --memory each start is a device
+whose flash was lost, which the server takes out of service.`
 }
 
 // Run plays the devices until it is told to stop.
