@@ -143,7 +143,7 @@ func nextOf(o order.Order) Next {
 		n.What = "void_unless_device_answers"
 	case order.Active:
 		n.What = cmp.Or(untilPaused(o), untilEnded(o.Kind))
-		if o.Pause != nil {
+		if o.Pause != nil && o.Pause.State != order.PauseResuming { // then it is the start's own
 			n.DueAt = optionalTime(o.Pause.Until)
 		}
 		if o.Cancelling {

@@ -122,11 +122,16 @@ func (a *API) export(ctx context.Context, rider string, act *order.Audit) (*ride
 		Faults: each(f.Faults, func(i order.FaultRow) FaultReport {
 			return FaultReport{ID: i.ID, Photo: i.Photo, At: i.At, Device: string(i.Device), Text: i.Detail, Closed: i.ClosedAt}
 		}),
-		Logins: each(f.Logins, func(l order.RiderLogin) LoginRow { return LoginRow{l.Expires, l.Revoked} }),
-		Reservations: each(f.Reservations, func(r order.Reservation) Reservation {
-			return reservationOf(r, VenueCard{ID: r.Venue, Name: r.Venue}, time.Now())
-		}),
-		Tracks: each(f.Tracks, func(t order.Track) Track { return Track{t.Order, stoodOf(t.Stood)} }),
+		Logins:       each(f.Logins, func(l order.RiderLogin) LoginRow { return LoginRow{l.Expires, l.Revoked} }),
+		Reservations: []Reservation{},
+		Tracks:       each(f.Tracks, func(t order.Track) Track { return Track{t.Order, stoodOf(t.Stood)} }),
+	}
+	for _, r := range f.Reservations {
+		card, err := a.venueOf(ctx, r)
+		if err != nil {
+			return nil, err
+		}
+		x.Reservations = append(x.Reservations, reservationOf(r, card, x.MadeAt))
 	}
 	for after := ""; ; {
 		rows, err := a.Store.Orders(ctx, order.Page{Rider: f.ID, After: after, Limit: exportPage})

@@ -30,7 +30,7 @@ var (
 	errUnauthenticated    = errors.New("a valid token or key is needed in the Authorization header")
 	errRole               = errors.New("the key's role does not allow this")
 	errBadRequest         = errors.New("the request does not have the shape that this operation takes")
-	errBodyTooLarge       = errors.New("the body is larger than 16384 bytes")
+	errBodyTooLarge       = errors.New("the body is larger than this address takes")
 	errMediaType          = errors.New("the body is of another media type than this address takes; see /openapi.json")
 	errNotAcceptable      = errors.New("answers are application/json only")
 	errSlowBody           = errors.New("the body did not arrive in time")

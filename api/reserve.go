@@ -53,7 +53,7 @@ func (a *API) reservationRoutes(h huma.API) {
 	op := answersOf(forRiders("reserve", http.MethodPost, "/v1/reservations", "Keep a bike for me for a while"),
 		http.StatusCreated, "application/json", schemaOf[Reservation](a))
 	op.Description = "It ends by itself. An order on the bike uses it; minutes beyond the free ones are then on its receipt." +
-		" Unused it costs nothing, but only a few a day may go unused."
+		" Unused it costs nothing, but only a few a day may go unused. Asked for again, what I hold already is answered as it is."
 	register(a, h, op, a.reserve)
 	register(a, h, forRiders("get-reservation", http.MethodGet, "/v1/reservations/{id}", "Read a reservation of mine"), a.getReservation)
 	register(a, h, forRiders("cancel-reservation", http.MethodPost, "/v1/reservations/{id}/cancel", "Give a bike back before its time"),
@@ -84,8 +84,8 @@ func (a *API) reserve(ctx context.Context, in *reserveInput) (*rawAnswer, error)
 	if err != nil {
 		return nil, instead(err, errDeviceUnknown)
 	}
-	r.Answer = func(r order.Reservation, v order.Venue) (int, []byte, error) {
-		shown := reservationOf(r, cardOf(v), r.CreatedAt)
+	r.Answer = func(r order.Reservation, v order.Venue, now time.Time) (int, []byte, error) {
+		shown := reservationOf(r, cardOf(v), now)
 		shown.Number, shown.Lat, shown.Lng = number, lat, lng
 		body, err := json.Marshal(shown)
 		return http.StatusCreated, body, err
@@ -119,16 +119,22 @@ func (a *API) whereabouts(ctx context.Context, id device.ID, outlet uint8) (numb
 	return number, lat, lng, nil
 }
 
+// venueOf is the card of a reservation's venue, by its id alone where it is gone.
+func (a *API) venueOf(ctx context.Context, r order.Reservation) (VenueCard, error) {
+	card, err := a.cards.card(ctx, r.Venue)
+	if err != nil || card == nil {
+		return VenueCard{ID: r.Venue, Name: r.Venue}, err
+	}
+	return *card, nil
+}
+
 // seenReservation shows a reservation as it is now.
 func (a *API) seenReservation(ctx context.Context, r order.Reservation, now time.Time) (*Reservation, error) {
-	card, err := a.cards.card(ctx, r.Venue)
+	card, err := a.venueOf(ctx, r)
 	if err != nil {
 		return nil, err
 	}
-	if card == nil {
-		card = &VenueCard{ID: r.Venue, Name: r.Venue}
-	}
-	shown := reservationOf(r, *card, now)
+	shown := reservationOf(r, card, now)
 	if shown.Number, shown.Lat, shown.Lng, err = a.whereabouts(ctx, r.Device, r.Outlet); err != nil {
 		return nil, err
 	}

@@ -106,7 +106,7 @@ func (t *TimeRule) price(u Usage, blocks int64) Fen {
 	if !u.Pass.UnlockFree {
 		total += t.UnlockFee
 	}
-	total += u.Reserved.fen()
+	total += u.Reserved.Fen()
 	total = min(total, t.RideCap)
 	if t.DayCap > 0 {
 		total = min(total, max(t.DayCap-max(u.DaySpent, 0), 0))

@@ -48,8 +48,8 @@ func Begun(freeUntil, used time.Time) int64 {
 	return blocksOf(used.Sub(freeUntil).Milliseconds(), time.Minute.Milliseconds())
 }
 
-// fen is what it comes to, cut as any line is.
-func (r *Reserved) fen() Fen {
+// Fen is what it comes to, cut as any line is; of nil nothing.
+func (r *Reserved) Fen() Fen {
 	if r == nil {
 		return 0
 	}

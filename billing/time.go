@@ -85,7 +85,7 @@ func (t *TimeRule) quote(q *bill, u Usage) {
 	over := t.over(u)
 	blocks := blocksOf(over, t.BlockMS)
 	q.add(Line{Kind: LineTime, Quantity: blocks, Unit: t.BlockFee, Amount: t.timed(blocks), Note: string(u.Measured)})
-	if fee := u.Reserved.fen(); fee > 0 {
+	if fee := u.Reserved.Fen(); fee > 0 {
 		q.add(Line{Kind: LineReservation, Quantity: u.Reserved.Minutes, Unit: u.Reserved.Fee, Amount: fee})
 	}
 	if u.Pass != nil {

@@ -28,7 +28,8 @@ type CommandState string
 // Published: committed, so its bytes may have left. Executed: the device proved
 // that it opened or armed. Rejected: it proved that it refused. NotExecuted: it
 // is proved that it never will. Unresolved: nobody knows yet. OutcomeUnknown:
-// the device itself cannot tell. Spent: a command that moves nothing was burned.
+// the device itself cannot tell. Spent: a command that moves nothing was burned, or a
+// later one does for it.
 const (
 	Published      CommandState = "published"
 	Unresolved     CommandState = "unresolved"
@@ -44,13 +45,15 @@ type CommandInput string
 
 // Execute, Reject and CannotTell are the device's word; Fence is the proof of
 // DESIGN section 5, never the sending of a probe; Burn is a beat whose last_seq
-// is at or past the number of a command that moves nothing; Deadline is ours.
+// is at or past the number of a command that moves nothing; Supersede is a later one
+// whose burning proves the same and more; Deadline is ours.
 const (
 	Execute    CommandInput = "execute"
 	Reject     CommandInput = "reject"
 	CannotTell CommandInput = "cannot_tell"
 	Fence      CommandInput = "fence"
 	Burn       CommandInput = "burn"
+	Supersede  CommandInput = "supersede"
 	Deadline   CommandInput = "deadline"
 )
 
@@ -61,7 +64,7 @@ var ErrBadInput = errors.New("no such move")
 // Silence ends nothing: only the device's word does.
 var commandNext = map[CommandState]map[CommandInput]CommandState{
 	Published: {Execute: Executed, Reject: Rejected, Fence: NotExecuted, CannotTell: OutcomeUnknown,
-		Burn: Spent, Deadline: Unresolved},
+		Burn: Spent, Supersede: Spent, Deadline: Unresolved},
 	Unresolved: {Execute: Executed, Reject: Rejected, Fence: NotExecuted, CannotTell: OutcomeUnknown},
 }
 

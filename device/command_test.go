@@ -28,6 +28,7 @@ var commandMoves = []struct {
 	{"a power cut in the middle", device.Published, device.CannotTell, device.OutcomeUnknown},
 	{"the proof before the deadline", device.Published, device.Fence, device.NotExecuted},
 	{"a number that moves nothing is burned", device.Published, device.Burn, device.Spent},
+	{"a later number does for it", device.Published, device.Supersede, device.Spent},
 	{"nobody spoke in time", device.Published, device.Deadline, device.Unresolved},
 	{"the device's word late", device.Unresolved, device.Execute, device.Executed},
 	{"the device's refusal late", device.Unresolved, device.Reject, device.Rejected},

@@ -62,7 +62,7 @@ type Acted struct {
 
 // Query names what Act must see.
 func (a Act) Query() Query {
-	q := Query{Order: a.Order}
+	q := Query{Order: a.Order, Answered: a.Input == RingIt || a.Input == Elapse}
 	if a.Once != nil {
 		q.Key = &a.Once.Key
 	}

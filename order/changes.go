@@ -14,9 +14,12 @@ import (
 type Query struct {
 	Device device.ID
 	Order  string
-	Rider  string // also loads the rider's accounts and live orders
-	Key    *KeyRef
-	Ticket string // loads whether the ticket was used
+	// Answered also loads what is closed already: the queried order's newest start, and
+	// what was made for its outlet in the last RingEvery.
+	Answered bool
+	Rider    string // also loads the rider's accounts and live orders
+	Key      *KeyRef
+	Ticket   string // loads whether the ticket was used
 	// Journal and Evidence name a piece that may be stored already.
 	Epoch    uint32
 	Journal  device.Journal
@@ -67,7 +70,7 @@ type Snapshot struct {
 	Now      time.Time
 	Device   *device.Device
 	Outlets  []device.Outlet  // sorted by N
-	Commands []device.Command // open ones, sorted by (outlet, seq)
+	Commands []device.Command // open ones, sorted by (outlet, seq); then those of Query.Answered
 	Waiting  []device.Evidence
 	Stored   *device.Evidence
 	Orders   []Order
@@ -76,6 +79,7 @@ type Snapshot struct {
 	Venue    *Venue
 	Rider    *Rider
 	Live     []Order // the queried rider's live orders
+	Riders   []Rider // of those of Orders that are pending
 	// DaySpent is, per order of Orders, what its rider's other ended or settled
 	// orders of the same venue, kind and Day come to, refunds taken off.
 	DaySpent map[string]billing.Fen
@@ -90,8 +94,8 @@ type Snapshot struct {
 	Passes []HeldPass
 	Offer  *PassRow
 	// Reservations are the queried rider's that is not over by its row, if any, and the
-	// queried one. Unused counts, per day, the rider's that no order used; days before
-	// yesterday may be missing.
+	// queried one. Unused counts, per day, the rider's that no order used but one that was
+	// voided; days before yesterday may be missing.
 	Reservations []Reservation
 	Unused       map[string]int
 }

@@ -71,7 +71,7 @@ func commands(t *testing.T) map[device.CommandState]map[device.CommandInput]devi
 	table := map[device.CommandState]map[device.CommandInput]device.CommandState{}
 	for _, from := range []device.CommandState{device.Published, device.Unresolved, device.Executed, device.Rejected,
 		device.NotExecuted, device.OutcomeUnknown, device.Spent} {
-		for _, in := range []device.CommandInput{device.Execute, device.Reject, device.CannotTell, device.Fence, device.Burn, device.Deadline} {
+		for _, in := range []device.CommandInput{device.Execute, device.Reject, device.CannotTell, device.Fence, device.Burn, device.Supersede, device.Deadline} {
 			if to, err := from.Next(in); err == nil {
 				if table[from] == nil {
 					table[from] = map[device.CommandInput]device.CommandState{}

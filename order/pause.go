@@ -139,8 +139,14 @@ func (t *turn) shut(o *Order, e device.Evidence) error {
 	o.endAt(e.Boot, e.Uptime)
 	o.Evidence = append(o.Evidence, t.ref(e))
 	o.DueAt = t.now.Add(t.env.Config.PauseMost)
+	if last := t.lastMoment(o); last.Before(o.DueAt) {
+		o.DueAt = last
+	}
 	return t.pausing(o, PauseBegan, t.ref(e), &Pause{Until: o.DueAt})
 }
+
+// lastMoment is when the watchdog ends an active order.
+func (t *turn) lastMoment(o *Order) time.Time { return o.ActiveAt.Add(t.env.Config.MaxRide) }
 
 // resume publishes another start of a paused order, or takes back a pause that was only
 // asked for. Asking twice changes nothing. The venue may be closed by now: what runs may
@@ -158,6 +164,8 @@ func (t *turn) resume(o *Order) error {
 		return nil
 	case p.State == PauseResuming, !t.now.Before(p.Until):
 		return fmt.Errorf("resume order %s: %w", o.ID, ErrWrongState)
+	case !t.now.Add(t.env.Config.StartDeadline).Before(t.lastMoment(o)): // it would end as it opens
+		return fmt.Errorf("resume order %s, whose longest time is over at %s: %w", o.ID, t.lastMoment(o).Format(time.RFC3339), ErrWrongState)
 	}
 	out := t.outlet(o.Outlet)
 	if t.device.Service != device.InService && t.device.Service != device.Maintenance {
@@ -185,7 +193,7 @@ func (t *turn) resumed(o *Order, e device.Evidence) error {
 		o.Evidence = append(o.Evidence, t.ref(e))
 	}
 	o.Cancelling = false
-	o.DueAt = o.ActiveAt.Add(t.env.Config.MaxRide)
+	o.DueAt = t.lastMoment(o)
 	return t.pausing(o, Resumed, t.ref(e), nil)
 }
 
@@ -227,12 +235,21 @@ func (t *turn) endPaused(o *Order) error {
 }
 
 // elapsePause does what is due in a pause: its end, or of a start that nobody answered
-// first the deadline and then the end of patience.
+// first the deadline and then the end of patience. A program that knew of no pauses may
+// have closed the start without a word to its order: then what it concluded counts.
 func (t *turn) elapsePause(o *Order) error {
 	if o.Pause.State == PausePaused {
 		return t.endShut(o, PauseOver, "rule", "pause_over")
 	}
-	if c := t.commands[o.Command]; c != nil && c.State == device.Published {
+	c := t.commands[o.Command]
+	switch {
+	case c == nil || c.State == device.Unresolved:
+	case c.State == device.Executed:
+		o.Cancelling, o.DueAt = false, t.lastMoment(o)
+		return t.pausing(o, Resumed, "rule", nil)
+	case c.State != device.Published:
+		return t.stayShut(o, "rule", string(c.State))
+	default:
 		if err := t.finish(c, device.Deadline); err != nil {
 			return err
 		}

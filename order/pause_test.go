@@ -422,3 +422,97 @@ func TestAPauseMovesOnlyAsItsTableSays(t *testing.T) {
 		}
 	}
 }
+
+func TestAPauseEndsWithTheLongestTime(t *testing.T) {
+	s, l, o := riding(t)
+	s.pass(24*time.Hour - 5*time.Minute)
+	s.hear(l.beat())
+	s.must(o.ID, order.PauseIt)
+	s.hear(l.closes(), l.beat())
+	last := o.ActiveAt.Add(24 * time.Hour)
+	if o = s.wantsPause(o.ID, order.PausePaused); !o.DueAt.Equal(last) || !o.Pause.Until.Equal(last) {
+		t.Errorf("due %v, until %v, want %v", o.DueAt, o.Pause.Until, last)
+	}
+	s.pass(5*time.Minute - 15*time.Second)
+	s.hear(l.beat())
+	s.dispatched()
+	if _, err := s.act(o.ID, order.ResumeIt); !errors.Is(err, order.ErrWrongState) || len(s.dispatched()) != 0 {
+		t.Errorf("a resumption that the watchdog would end at once: %v, want ErrWrongState and no start", err)
+	}
+	s.pass(15 * time.Second)
+	s.must(o.ID, order.Elapse)
+	if o = s.wants(o.ID, order.Settled); o.EndedBy != order.PauseOver {
+		t.Errorf("ended by %s, want %s", o.EndedBy, order.PauseOver)
+	}
+}
+
+func TestAResumptionShortOfTheLongestTimeOpens(t *testing.T) {
+	s, l, o := riding(t)
+	s.pass(24*time.Hour - 5*time.Minute)
+	s.hear(l.beat())
+	s.must(o.ID, order.PauseIt)
+	s.hear(l.closes(), l.beat())
+	s.pass(5*time.Minute - 16*time.Second)
+	s.hear(l.beat())
+	s.hear(l.opens(s.resumes(o.ID)))
+	s.must(o.ID, order.Elapse)
+	s.wantsPause(o.ID, "")
+}
+
+// TestAStartThatAnOlderProgramClosed: it knew of no pauses, and closed the start without a
+// word to its order.
+func TestAStartThatAnOlderProgramClosed(t *testing.T) {
+	for said, c := range map[device.CommandInput]struct {
+		pause  order.PauseState
+		reason string
+	}{device.Execute: {"", ""}, device.Reject: {order.PausePaused, "rejected"}, device.Fence: {order.PausePaused, "not_executed"}} {
+		t.Run(string(said), func(t *testing.T) {
+			s, l, o := paused(t)
+			start := s.resumes(o.ID)
+			closed, err := s.command(start.ID).Move(said, s.now)
+			if err == nil {
+				err = s.store.Apply(t.Context(), order.Changes{Commands: []device.Command{closed}})
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			s.pass(16 * time.Second)
+			s.must(o.ID, order.Elapse)
+			o = s.wantsPause(o.ID, c.pause)
+			if o.Pause != nil && o.Pause.Reason != c.reason || len(s.itemKinds()) != 0 {
+				t.Errorf("pause %+v, items %v; want the reason %q", o.Pause, s.itemKinds(), c.reason)
+			}
+			if c.pause != "" {
+				return
+			}
+			l.opens(start)
+			s.pass(time.Minute)
+			s.hear(l.closes(), l.beat())
+		})
+	}
+}
+
+func TestARingIsMadeOnceInTenSeconds(t *testing.T) {
+	s, l, o := riding(t)
+	s.dispatched()
+	s.must(o.ID, order.RingIt)
+	rings := s.dispatched()
+	if len(rings) != 1 || rings[0].Kind != device.Ring {
+		t.Fatalf("a ring sent %+v", rings)
+	}
+	l.burn(rings[0])
+	s.hear(l.piece(device.SeenExecuted, func(e *device.Evidence) { e.CommandSeq, e.CommandID = rings[0].Seq, rings[0].ID }))
+	if c := s.command(rings[0].ID); c.State != device.Executed {
+		t.Fatalf("the ring is %s", c.State)
+	}
+	s.pass(order.RingEvery - time.Millisecond)
+	s.must(o.ID, order.RingIt)
+	if sent := s.dispatched(); len(sent) != 0 {
+		t.Errorf("a second ring in ten seconds sent %+v", sent)
+	}
+	s.pass(time.Millisecond)
+	s.must(o.ID, order.RingIt)
+	if sent := s.dispatched(); len(sent) != 1 {
+		t.Errorf("a ring ten seconds later sent %+v", sent)
+	}
+}

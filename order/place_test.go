@@ -177,6 +177,19 @@ func (s *scene) spend(fen billing.Fen) {
 	}
 }
 
+// owes gives Ann a debt, of whatever came in between.
+func (s *scene) owes(fen billing.Fen) {
+	s.Helper()
+	book := billing.NewBook(s.account(billing.Receivable(ann.ID)), s.account(billing.Revenue))
+	if err := book.Move(billing.Transfer{ID: "owed", Kind: billing.Single, Debit: billing.Receivable(ann.ID), Credit: billing.Revenue, Amount: fen, Purpose: "test"}, nil); err != nil {
+		s.Fatalf("owe %d: %v", fen, err)
+	}
+	transfers, accounts := book.Changes()
+	if err := s.store.Apply(context.Background(), order.Changes{Transfers: transfers, Accounts: accounts}); err != nil {
+		s.Fatalf("owe %d: %v", fen, err)
+	}
+}
+
 // A snapshot's rows may be of different moments: who comes in between is a rider
 // on the outlet, not a block that waits for the device.
 func TestAStartSeenBeforeItsOrderIsARider(t *testing.T) {

@@ -132,9 +132,24 @@ func (t *turn) unheard(out *device.Outlet) bool {
 
 // askByRelay publishes the probe whose answer lets an order on the second road start. It
 // is always a new one: what answers an open one may have been said, and kept, long ago.
+//
+// It does for the older ones of its outlet, which nobody need send any more: whoever
+// orders and cancels all day leaves one open. The one of a change of keys is of another
+// kind: it says which key the device knows.
 func (t *turn) askByRelay(n uint8) error {
-	_, err := t.command(device.Probe, n, "")
-	return err
+	own, err := t.command(device.Probe, n, "")
+	if err != nil {
+		return err
+	}
+	for _, c := range t.openCommands() {
+		if c.Kind != device.Probe || c.Outlet != n || c.Seq >= own.Seq || t.device.Rekey != nil && t.device.Rekey.Seq == c.Seq {
+			continue
+		}
+		if err := t.finish(t.commands[c.ID], device.Supersede); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // awaitRelay leaves a paid order pending until its device was heard, for as long as it
@@ -151,7 +166,8 @@ func (t *turn) awaitRelay(o *Order) error {
 }
 
 // relayed starts orders that waited only for a word of their device, by whatever road it
-// came.
+// came. One whose time is over is not started by a late word: nobody stands there any
+// more. Where a start cannot be signed here the order waits on.
 func (t *turn) relayed() error {
 	for i := range t.outlets {
 		out := &t.outlets[i]
@@ -161,11 +177,13 @@ func (t *turn) relayed() error {
 		}
 		by := fmt.Sprintf("word %x/%d", t.device.Sample.Boot, t.device.Sample.Uptime)
 		err := error(nil)
-		if o.Payment == "" && t.book.Account(ways[o.PayWith].purse(*o)).Available() < o.HoldFen {
+		if !o.DueAt.IsZero() && !t.now.Before(o.DueAt) {
+			err = t.void(o, GiveUp, "rule", "not_relayed", device.NotBlocked)
+		} else if o.Payment == "" && t.book.Account(ways[o.PayWith].purse(*o)).Available() < o.HoldFen {
 			// Nothing was held while it waited, and the rider spent it elsewhere.
 			err = t.void(o, Refused, by, "no_money", device.NotBlocked)
 		} else {
-			err = t.authorised(o, by)
+			err = unlessUnsealed(t.authorised(o, by))
 		}
 		if err != nil {
 			return err

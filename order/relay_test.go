@@ -353,3 +353,113 @@ func TestPaidForAndNeverRelayedGoesBack(t *testing.T) {
 		}
 	}
 }
+
+func TestALateWordStartsNoOrderWhoseTimeIsOver(t *testing.T) {
+	for _, way := range []order.PayWith{order.PayWallet, order.PayScore} {
+		t.Run(string(way), func(t *testing.T) {
+			c := atCounter(t)
+			l, o, probe := hidden(c.scene, paying(way))
+			if way == order.PayScore {
+				c.turn()
+				c.bank.confirms(c.bank.only(billing.Score))
+				c.deliver()
+				c.turn()
+			}
+			l.burn(probe)
+			c.pass(time.Hour) // nobody's loop ran meanwhile
+			c.dispatched()
+			c.hear(l.beat())
+			if o := c.wants(o.ID, order.Voided); o.Reason != "not_relayed" || o.Command != "" {
+				t.Errorf("%q with command %q; want not_relayed and none", o.Reason, o.Command)
+			}
+			for _, k := range c.dispatched() {
+				if k.Kind == device.Start {
+					t.Error("a start goes out an hour after its rider stood there")
+				}
+			}
+		})
+	}
+}
+
+func TestWhoeverOrdersAndCancelsLeavesOneProbeOpen(t *testing.T) {
+	s := ready(t)
+	s.pass(device.SampleLife + time.Minute)
+	var probes []device.Command
+	for range 40 {
+		p := s.placing()
+		overBluetooth(&p)
+		placed, err := s.svc.Place(t.Context(), p)
+		if err != nil {
+			t.Fatal(err)
+		}
+		probes = append(probes, s.dispatched()...)
+		s.must(placed.Order.ID, order.Cancel)
+		s.pass(time.Second)
+	}
+	open := 0
+	for _, c := range s.store.Commands() {
+		if c.State.Open() {
+			open++
+		}
+	}
+	if open != 1 || len(probes) != 40 {
+		t.Errorf("%d of %d probes are open, want the newest alone", open, len(probes))
+	}
+	_, o, own := hidden(s)
+	l := s.locks["bike-1"]
+	l.burn(probes[39])
+	if h := s.hear(l.beat()); len(h.Send) != 1 || h.Send[0].ID != own.ID {
+		t.Errorf("one beat sends %d commands, want the order's own probe", len(h.Send))
+	}
+	s.wants(o.ID, order.Pending)
+	s.hear(l.answers(own))
+	s.wants(o.ID, order.Starting)
+}
+
+func TestWhoMayNotRideAnyMoreIsNotLetOnByARelayedWord(t *testing.T) {
+	for want, bar := range map[string]func(s *scene){
+		"rider_blocked": func(s *scene) { s.store.Seed(campus, bike, order.Rider{ID: ann.ID, Blocked: true}) },
+		"rider_erased":  func(s *scene) { s.store.Seed(campus, bike, order.Rider{ID: ann.ID, Erased: true}) },
+		"debt_unpaid":   func(s *scene) { s.owes(120) },
+	} {
+		t.Run(want, func(t *testing.T) {
+			s := ready(t)
+			l, o, probe := hidden(s)
+			bar(s)
+			s.hear(l.answers(probe))
+			if o := s.wants(o.ID, order.Voided); o.Reason != want || o.Hold != "" {
+				t.Errorf("voided because %q, hold %q; want %s and none", o.Reason, o.Hold, want)
+			}
+		})
+	}
+}
+
+// seals signs nothing while it is told to.
+type seals struct {
+	sealer
+	broken bool
+}
+
+func (x *seals) Seal(id device.ID, c device.Command) ([]byte, error) {
+	if x.broken {
+		return nil, errors.New("the key is not here")
+	}
+	return x.sealer.Seal(id, c)
+}
+
+func TestAWordIsTakenInWhereTheStartCannotBeSigned(t *testing.T) {
+	x := &seals{}
+	s := ready(t, func(c *order.ServiceConfig) { c.Env.Sealer = x })
+	l, o, probe := hidden(s)
+	x.broken = true
+	s.hear(l.answers(probe))
+	if o := s.wants(o.ID, order.Pending); o.Hold != "" || s.wallet().Held != 0 || s.outlet("bike-1").LastSeq != probe.Seq {
+		t.Errorf("hold %q, wallet %+v, outlet %+v; want the word taken in and the order waiting", o.Hold, s.wallet(), s.outlet("bike-1"))
+	}
+	x.broken = false
+	s.pass(time.Second)
+	s.hear(l.beat())
+	if o := s.wants(o.ID, order.Starting); o.Hold == "" {
+		t.Error("started without its hold")
+	}
+}

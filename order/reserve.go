@@ -61,10 +61,12 @@ func (r Reservation) FeeAt(now time.Time) billing.Fen {
 	default:
 		return 0
 	}
-	return r.Fee * billing.Fen(billing.Begun(r.FreeUntil, now))
+	reserved := billing.Reserved{Minutes: billing.Begun(r.FreeUntil, now), Fee: r.Fee}
+	return reserved.Fen()
 }
 
-// Reserve keeps an outlet for a rider. Nothing physical happens, and nobody pays for it
+// Reserve keeps an outlet for a rider; asked again for the one that they hold, it answers
+// that one. Nothing physical happens, and nobody pays for it
 // unless an order of theirs uses it.
 type Reserve struct {
 	Rider   string
@@ -78,7 +80,7 @@ type Reserve struct {
 	Battery *int     // last known percent, nil = not known
 	Full    bool
 	// Answer renders the bytes that the request gets and that its key replays.
-	Answer func(Reservation, Venue) (status int, body []byte, err error)
+	Answer func(r Reservation, v Venue, now time.Time) (status int, body []byte, err error)
 }
 
 // Query names what Reserve must see.
@@ -87,7 +89,7 @@ func (r Reserve) Query() Query {
 }
 
 // Decide refuses what a scan and an order would refuse; besides ErrReserved (for
-// somebody else), ErrTicketStale (the device moved meanwhile), ErrReserving (the rider holds one already), ErrReserveMost (too many
+// somebody else), ErrTicketStale (the device moved meanwhile), ErrReserving (the rider holds another one), ErrReserveMost (too many
 // unused ones today) and ErrNoReservations (the tariff offers none).
 func (r Reserve) Decide(s Snapshot, env Env) (Changes, Placed, error) {
 	fail := func(err error) (Changes, Placed, error) { return Changes{}, Placed{}, err }
@@ -108,6 +110,8 @@ func (r Reserve) Decide(s Snapshot, env Env) (Changes, Placed, error) {
 	for _, have := range s.Reservations {
 		switch {
 		case have.Rider != r.Rider || have.State != ReservationHeld:
+		case have.StateAt(t.now) == ReservationHeld && have.Device == held.Device && have.Outlet == held.Outlet:
+			return r.answer(t, have)
 		case have.StateAt(t.now) == ReservationHeld:
 			return fail(ErrReserving)
 		default: // it makes room: one row of a rider's is open
@@ -125,9 +129,14 @@ func (r Reserve) Decide(s Snapshot, env Env) (Changes, Placed, error) {
 	out.Reservation = device.Reservation{ID: held.ID, Rider: held.Rider, Until: held.ExpiresAt}
 	t.touchOutlet(out)
 	t.out.Reservations = append(t.out.Reservations, held)
-	status, body, err := r.Answer(held, *s.Venue)
+	return r.answer(t, held)
+}
+
+// answer keeps what the request gets with its key.
+func (r Reserve) answer(t *turn, held Reservation) (Changes, Placed, error) {
+	status, body, err := r.Answer(held, *t.snapshot.Venue, t.now)
 	if err != nil {
-		return fail(fmt.Errorf("render reservation: %w", err))
+		return Changes{}, Placed{}, fmt.Errorf("render reservation: %w", err)
 	}
 	t.out.Keys = append(t.out.Keys, Key{KeyRef: r.Key, Route: r.Route, BodyHash: r.Hash, Status: status, Answer: body, At: t.now})
 	return t.changes(), Placed{Status: status, Answer: body}, nil

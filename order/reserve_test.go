@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"testing"
 	"time"
@@ -27,7 +28,9 @@ func (s *scene) reserving(r order.Rider, id device.ID) order.Reserve {
 	s.drawn++
 	return order.Reserve{Rider: r.ID, Device: id, Outlet: 1, Venue: campus.ID, Tariff: priced, Route: "reservations",
 		Key: order.KeyRef{Principal: "rider:" + r.ID, Key: fmt.Sprint("reserve-", s.drawn)}, Hash: sha256.Sum256([]byte(id)),
-		Answer: func(r order.Reservation, _ order.Venue) (int, []byte, error) { return 201, []byte(r.ID), nil }}
+		Answer: func(r order.Reservation, _ order.Venue, _ time.Time) (int, []byte, error) {
+			return 201, []byte(r.ID), nil
+		}}
 }
 
 func (s *scene) tryReserve(r order.Reserve) (string, error) {
@@ -275,5 +278,58 @@ func TestNewKeysTakeNoReservationAway(t *testing.T) {
 	s.lock("bike-1")
 	if !s.outlet("bike-1").Reservation.HoldsFor(ann.ID, s.now) {
 		t.Error("a new provisioning took the reservation away")
+	}
+}
+
+// TestAReservationIsUnusedIfItsOrderNeverRan: else a bike is kept all day by orders that
+// are called off.
+func TestAReservationIsUnusedIfItsOrderNeverRan(t *testing.T) {
+	s := ready(t)
+	l := s.locks["bike-1"]
+	for range 3 {
+		r := s.reserve(ann, "bike-1")
+		o, c := s.place()
+		s.must(o.ID, order.Cancel)
+		l.burn(device.Command{Seq: c.Seq + 1})
+		s.hear(l.beat())
+		s.wants(o.ID, order.Voided)
+		if got := s.reservation(r.ID); got.State != order.ReservationUsed {
+			t.Errorf("%+v, want it used", got)
+		}
+		s.pass(time.Minute)
+		s.hear(l.beat())
+	}
+	if _, err := s.tryReserve(s.reserving(ann, "bike-1")); !errors.Is(err, order.ErrReserveMost) {
+		t.Errorf("after three that no ride used: %v, want ErrReserveMost", err)
+	}
+}
+
+func TestWhoHoldsItIsAnsweredTheReservationThatTheyHold(t *testing.T) {
+	s := ready(t)
+	s.lock("bike-2")
+	r := s.reserve(ann, "bike-1")
+	s.pass(time.Minute)
+	again := s.reserving(ann, "bike-1")
+	for range 2 { // its key answers too
+		if got, err := s.tryReserve(again); err != nil || got != r.ID || len(s.store.Reservations()) != 1 {
+			t.Errorf("reserved again: %q, %v, %d in all; want %s alone", got, err, len(s.store.Reservations()), r.ID)
+		}
+	}
+	if got := s.reservation(r.ID); !got.ExpiresAt.Equal(r.ExpiresAt) {
+		t.Errorf("asking again moved its end to %v", got.ExpiresAt)
+	}
+	if _, err := s.tryReserve(s.reserving(ann, "bike-2")); !errors.Is(err, order.ErrReserving) {
+		t.Errorf("another one: %v, want ErrReserving", err)
+	}
+}
+
+func TestAReservationsFeeNeverWraps(t *testing.T) {
+	at := time.Date(2026, 3, 1, 4, 0, 0, 0, time.UTC)
+	r := order.Reservation{State: order.ReservationHeld, Fee: math.MaxInt64, FreeUntil: at, ExpiresAt: at.Add(24 * time.Hour)}
+	if got := r.FeeAt(at.Add(23 * time.Hour)); got <= 0 {
+		t.Errorf("the fee of 23 h is %d", got)
+	}
+	if got := r.FeeAt(at.Add(24 * time.Hour)); got != 0 {
+		t.Errorf("expired, it costs %d, want 0", got)
 	}
 }

@@ -270,7 +270,26 @@ var refusals = []struct {
 	err  error
 	word string
 }{{ErrStopped, "stopped"}, {ErrNotInService, "not_in_service"}, {ErrVenueClosed, "venue_closed"},
-	{ErrOutletBlocked, "outlet_blocked"}, {ErrOffline, "offline"}, {ErrOutletOpen, "outlet_open"}}
+	{ErrOutletBlocked, "outlet_blocked"}, {ErrOffline, "offline"}, {ErrOutletOpen, "outlet_open"},
+	{ErrRiderBlocked, "rider_blocked"}, {ErrRiderErased, "rider_erased"}, {ErrDebt, "debt_unpaid"}}
+
+// barred says why the rider of an order that waited may not start it any more: what a new
+// order would be refused for may have come in between.
+func (t *turn) barred(o *Order) error {
+	for _, r := range t.snapshot.Riders {
+		switch {
+		case r.ID != o.Rider:
+		case r.Erased:
+			return ErrRiderErased
+		case r.Blocked:
+			return ErrRiderBlocked
+		}
+	}
+	if t.book.Account(billing.Receivable(o.Rider)).Debt() > 0 {
+		return ErrDebt
+	}
+	return nil
+}
 
 // authorised starts a pending order whose money is there; where the rider called it off
 // meanwhile, or the device cannot start any more, it is voided, and the money goes back.
@@ -283,6 +302,9 @@ func (t *turn) authorised(o *Order, by string) error {
 		return fmt.Errorf("start order %s: %w", o.ID, ErrNotFound)
 	}
 	err := t.admitted(false)
+	if err == nil {
+		err = t.barred(o)
+	}
 	if err == nil && o.Road == Bluetooth && !o.DueAt.IsZero() && t.unheard(out) {
 		return t.awaitRelay(o)
 	}
@@ -307,26 +329,26 @@ func (t *turn) authorised(o *Order, by string) error {
 	return t.move(o, Authorised, by)
 }
 
-// start holds the money and publishes the start of an order that is new or pending.
+// start publishes the start of an order that is new or pending and holds the money.
+// errUnsealed: the start cannot be signed, and nothing was changed.
 func (t *turn) start(o *Order, out *device.Outlet, allowed billing.Allowance) error {
-	var err error
-	if o.HoldFen > 0 {
-		if o.Hold, err = t.env.newID(t.now); err != nil {
-			return err
-		}
-		if err := t.transfer(*o.HoldTransfer(), nil); err != nil {
-			return fmt.Errorf("hold for order %s: %w", o.ID, err)
-		}
-	}
 	args, err := t.kind().start(o, allowed, out, t.env.Config)
 	if err != nil {
 		return err
 	}
-	o.DueAt = t.now.Add(t.env.Config.StartDeadline)
 	c, err := t.command(device.Start, out.N, o.ID, device.Args{Start: args})
 	if err != nil {
 		return err
 	}
-	o.Command, o.Seq = c.ID, c.Seq
+	o.Command, o.Seq, o.DueAt = c.ID, c.Seq, t.now.Add(t.env.Config.StartDeadline)
+	if o.HoldFen == 0 {
+		return nil
+	}
+	if o.Hold, err = t.env.newID(t.now); err != nil {
+		return err
+	}
+	if err := t.transfer(*o.HoldTransfer(), nil); err != nil {
+		return fmt.Errorf("hold for order %s: %w", o.ID, err)
+	}
 	return nil
 }

@@ -111,9 +111,22 @@ func queueLoadDevice(b *pgx.Batch, q order.Query, s *order.Snapshot) {
 	b.Queue(`SELECT `+commandColumns+` FROM commands WHERE device = `+theDevice+`
 		AND state IN ('published', 'unresolved') ORDER BY outlet, seq`, id, ord).
 		Query(collect(&s.Commands, scanCommand))
+	if q.Answered {
+		// The newest numbers of its outlet by their index; a device is sent few in so short a time.
+		b.Queue(`SELECT `+commandColumns+` FROM commands WHERE state NOT IN ('published', 'unresolved') AND id = ANY(ARRAY(
+			SELECT command_id FROM orders WHERE id = $1::uuid UNION SELECT newest.id FROM orders o JOIN devices d ON d.id = o.device,
+				LATERAL (SELECT c.id, c.created_at FROM commands c WHERE c.device = o.device AND c.outlet = o.outlet AND c.epoch = d.epoch
+					ORDER BY c.seq DESC LIMIT 8) newest
+			WHERE o.id = $1::uuid AND newest.created_at > clock_timestamp() - $2::interval)) ORDER BY outlet, seq`, ord, order.RingEvery).
+			Query(collectMore(&s.Commands, scanCommand))
+	}
 	b.Queue(`SELECT `+evidenceColumns+` FROM evidence WHERE device = `+theDevice+` AND status = 'waiting'
 		ORDER BY seq`, id, ord).Query(collect(&s.Waiting, scanEvidence))
 	names := uuidOrNil(q.Names)
+	b.Queue(`SELECT id::text, blocked, rider_group, erased_at IS NOT NULL FROM riders WHERE id = ANY(ARRAY(
+		SELECT CASE WHEN rider ~ '^[0-9a-f-]{36}$' THEN rider::uuid END FROM orders
+		WHERE id = `+theOrders+` AND state = 'pending')) ORDER BY id`, id, ord, names).
+		Query(collect(&s.Riders, scanKnown))
 	b.Queue(`SELECT `+orderColumns+` FROM orders WHERE id = `+theOrders+` ORDER BY id`, id, ord, names).
 		Query(collect(&s.Orders, scanOrder))
 	b.Queue(`SELECT a.id, a.posted, a.held, a.version FROM accounts a WHERE a.id = ANY(ARRAY(
@@ -144,6 +157,16 @@ func queueLoadDevice(b *pgx.Batch, q order.Query, s *order.Snapshot) {
 	}
 }
 
+// collectMore adds rows to a slice.
+func collectMore[T any](into *[]T, scan func(pgx.Row) (T, error)) func(pgx.Rows) error {
+	return func(rows pgx.Rows) error {
+		var more []T
+		err := collect(&more, scan)(rows)
+		*into = append(*into, more...)
+		return err
+	}
+}
+
 // collectAccounts adds balances that are not in the snapshot yet.
 func collectAccounts(s *order.Snapshot) func(pgx.Rows) error {
 	return func(rows pgx.Rows) error {
@@ -159,6 +182,12 @@ func collectAccounts(s *order.Snapshot) func(pgx.Rows) error {
 		})
 		return err
 	}
+}
+
+func scanKnown(row pgx.Row) (order.Rider, error) {
+	var r order.Rider
+	err := row.Scan(&r.ID, &r.Blocked, &r.Group, &r.Erased)
+	return r, err
 }
 
 func queueLoadRider(b *pgx.Batch, q order.Query, s *order.Snapshot) {

@@ -37,7 +37,7 @@ func queueReservation(b *pgx.Batch, r order.Reservation) {
 }
 
 // queueLoadReservations reads the queried rider's open reservation, the queried one, and
-// how many of the rider's went unused lately.
+// how many of the rider's went unused lately: an order that was voided used none.
 func queueLoadReservations(b *pgx.Batch, q order.Query, s *order.Snapshot) {
 	if q.Rider == "" {
 		return
@@ -45,7 +45,8 @@ func queueLoadReservations(b *pgx.Batch, q order.Query, s *order.Snapshot) {
 	b.Queue(`SELECT `+reservationColumns+` FROM reservations r WHERE r.rider = $1 AND r.state = 'held'
 		UNION SELECT `+reservationColumns+` FROM reservations r WHERE r.id = $2::uuid`, q.Rider, uuidOrNil(q.Reservation)).
 		Query(collect(&s.Reservations, scanReservation))
-	b.Queue(`SELECT day, count(*)::int FROM reservations WHERE rider = $1 AND state <> 'used' AND day >= to_char(now() - interval '2 days', 'YYYY-MM-DD')
+	b.Queue(`SELECT day, count(*)::int FROM reservations r WHERE rider = $1 AND (state <> 'used'
+			OR EXISTS (SELECT FROM orders o WHERE o.id = r.order_id AND o.state = 'voided')) AND day >= to_char(now() - interval '2 days', 'YYYY-MM-DD')
 		GROUP BY day`, q.Rider).Query(func(rows pgx.Rows) error {
 		s.Unused = map[string]int{}
 		var day string

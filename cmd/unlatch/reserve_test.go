@@ -70,6 +70,9 @@ func TestTwoRidersRaceForAReservation(t *testing.T) {
 	if _, _, again := v.reserve(holder, "bike-1", "race"); again != r {
 		t.Errorf("the same request: %+v, want %+v", again, r)
 	}
+	if status, code, again := v.reserve(holder, "bike-1", "tapped-twice"); status != http.StatusCreated || again.ID != r.ID || !again.ExpiresAt.Equal(r.ExpiresAt) {
+		t.Errorf("the same bike, asked for anew: %d %q %+v, want %+v", status, code, again, r)
+	}
 	if _, code, _ := v.reserve(holder, "bike-2", "second"); code != "reservation_held" {
 		t.Errorf("a second bike: %q, want reservation_held", code)
 	}
@@ -202,6 +205,11 @@ func TestAReservationEndsByTheClockAlone(t *testing.T) {
 	var mine struct{ Reservations []reserved }
 	if err := ada.do(v.ctx, http.MethodGet, "/v1/me/export", "", nil, &mine); err != nil || len(mine.Reservations) != 3 {
 		t.Errorf("what is kept about her: %+v, %v; want three reservations", mine, err)
+	}
+	for _, r := range mine.Reservations {
+		if r.Venue.Name != "Campus" || r.Fee != 0 {
+			t.Errorf("a reservation that went unused, in the export: %+v; want its venue's name and no fee", r)
+		}
 	}
 	if status, code, _ := v.ask(ada, http.MethodPost, "/v1/me/erase", "", ""); code != "wallet_not_empty" {
 		t.Errorf("erase: %d %q", status, code)

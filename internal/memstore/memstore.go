@@ -221,6 +221,14 @@ func (s *Store) loadDevice(snap *order.Snapshot, q order.Query, id device.ID) {
 	slices.SortFunc(snap.Commands, func(a, b device.Command) int {
 		return cmp.Or(int(a.Outlet)-int(b.Outlet), cmp.Compare(a.Seq, b.Seq))
 	})
+	if q.Answered {
+		o := s.orders[q.Order]
+		for _, c := range s.commands {
+			if !c.State.Open() && (c.ID == o.Command || c.Device == o.Device && c.Outlet == o.Outlet && s.Now().Sub(c.CreatedAt) < order.RingEvery) {
+				snap.Commands = append(snap.Commands, c)
+			}
+		}
+	}
 	for k, e := range s.evidence {
 		if k.device == id && e.Status == device.Waiting {
 			snap.Waiting = append(snap.Waiting, e)
@@ -231,6 +239,12 @@ func (s *Store) loadDevice(snap *order.Snapshot, q order.Query, id device.ID) {
 		snap.Stored = &e
 	}
 	snap.Orders = s.inScope(q, id)
+	for _, o := range snap.Orders {
+		r, known := s.riders[o.Rider]
+		if known && o.State == order.Pending && !slices.Contains(snap.Riders, r) {
+			snap.Riders = append(snap.Riders, r)
+		}
+	}
 	snap.DaySpent = map[string]billing.Fen{}
 	for _, o := range snap.Orders {
 		s.addAccounts(snap, o.Rider)

@@ -16,7 +16,7 @@ func (s *Store) loadReservations(snap *order.Snapshot, q order.Query) {
 		if r.ID == q.Reservation || r.Rider == q.Rider && r.State == order.ReservationHeld {
 			snap.Reservations = append(snap.Reservations, r)
 		}
-		if r.Rider == q.Rider && r.State != order.ReservationUsed {
+		if r.Rider == q.Rider && (r.State != order.ReservationUsed || s.orders[r.Order].State == order.Voided) {
 			snap.Unused[r.Day]++
 		}
 	}

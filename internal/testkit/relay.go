@@ -36,6 +36,9 @@ func secondRoad(t *testing.T, s Subject) {
 	if o := snap.Orders[0]; o.State != order.Pending || o.Road != order.Bluetooth || o.DueAt.IsZero() || !snap.Device.Bluetooth {
 		t.Fatalf("the order is %s by road %q, due %v, of a device with Bluetooth: %v", o.State, o.Road, o.DueAt, snap.Device.Bluetooth)
 	}
+	if len(snap.Riders) != 1 || snap.Riders[0].ID != Rider.ID || snap.Riders[0].Blocked {
+		t.Errorf("riders who wait: %+v, want the order's", snap.Riders)
+	}
 	d, open, now, err := carrier.Carried(t.Context(), "bike-1")
 	if err != nil {
 		t.Fatal(err)

@@ -16,7 +16,9 @@ import (
 func Reserving(id device.ID, key string) order.Reserve {
 	return order.Reserve{Rider: Rider.ID, Device: id, Outlet: 1, Venue: Venue.ID, Tariff: Tariff, Route: "reservations",
 		Key: order.KeyRef{Principal: "rider:" + Rider.ID, Key: key}, Hash: sha256.Sum256([]byte(id)),
-		Answer: func(r order.Reservation, _ order.Venue) (int, []byte, error) { return 201, []byte(r.ID), nil }}
+		Answer: func(r order.Reservation, _ order.Venue, _ time.Time) (int, []byte, error) {
+			return 201, []byte(r.ID), nil
+		}}
 }
 
 func reservations(t *testing.T, s Subject) {
@@ -59,6 +61,12 @@ func reservations(t *testing.T, s Subject) {
 		snap.Unused[held.Day] != 0 || snap.Outlets[0].Reservation != (device.Reservation{}) {
 		t.Errorf("used: %+v, unused %v, its outlet %+v, %v", snap.Reservations, snap.Unused, snap.Outlets, err)
 	}
+	// An order that never ran used none.
+	act(t, s, order.UseCase[order.Heard](said("bike-1", p.Order, 1, device.SaidRejected, 2000)))
+	snap, err = s.Load(t.Context(), order.Query{Rider: Rider.ID})
+	if err != nil || snap.Unused[held.Day] != 1 {
+		t.Errorf("once its order was voided: unused %v, %v; want 1", snap.Unused, err)
+	}
 }
 
 func pauses(t *testing.T, s Subject) {
@@ -87,13 +95,21 @@ func pauses(t *testing.T, s Subject) {
 		t.Fatalf("paused: %s, %+v", o.State, o.Pause)
 	}
 	first := o.Command
+	snap, err := s.Load(t.Context(), order.Query{Order: o.ID})
+	if err != nil || len(snap.Commands) != 0 {
+		t.Errorf("open commands: %+v, %v; want none", snap.Commands, err)
+	}
+	snap, err = s.Load(t.Context(), order.Query{Order: o.ID, Answered: true})
+	if err != nil || len(snap.Commands) != 1 || snap.Commands[0].ID != first || snap.Commands[0].State != device.Executed {
+		t.Errorf("with what was answered: %+v, %v; want the start %s", snap.Commands, err, first)
+	}
 	asks(order.ResumeIt)
 	if o.Pause.State != order.PauseResuming || o.Command == first {
 		t.Fatalf("resuming: %+v by start %s, the first was %s", o.Pause, o.Command, first)
 	}
 	act(t, s, order.UseCase[order.Heard](said("bike-1", o, 3, device.SeenExecuted, 62_000)))
 	act(t, s, order.UseCase[order.Heard](said("bike-1", o, 4, device.SaidEnded, 63_000)))
-	snap, err := s.Load(t.Context(), order.Query{Order: o.ID})
+	snap, err = s.Load(t.Context(), order.Query{Order: o.ID})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -42,7 +42,9 @@ func (w *world) planReservations() {
 		}
 		v.request = order.Reserve{Rider: v.who, Device: v.machine.id, Outlet: 1, Venue: w.venue.ID, Tariff: w.tariff,
 			Key: order.KeyRef{Principal: "rider:" + v.who, Key: fmt.Sprintf("reserve-%d", i+1)}, Route: "POST /v1/reservations",
-			Hash: sha256.Sum256([]byte(v.machine.id)), Answer: func(r order.Reservation, _ order.Venue) (int, []byte, error) { return 201, []byte(r.ID), nil }}
+			Hash: sha256.Sum256([]byte(v.machine.id)), Answer: func(r order.Reservation, _ order.Venue, _ time.Time) (int, []byte, error) {
+				return 201, []byte(r.ID), nil
+			}}
 		before = v
 		w.after(when, v.asks)
 	}
