@@ -5,6 +5,7 @@ import (
 	"context"
 	"embed"
 	"errors"
+	"fmt"
 	"html/template"
 	"net/http"
 	"net/url"
@@ -169,6 +170,10 @@ func (a *API) codeView(ctx context.Context, path string) (rider.View, error) {
 	case err == nil:
 		text := tariffText(t)
 		v.Prices = map[string][]string{rider.Chinese: text.ZH, rider.English: text.EN}
+		v.Tariff = fmt.Sprintf("%s@%d", t.ID, t.Version) // as the lines of a quote name it
+		if t.TimeRule != nil {
+			v.BlockMS = int64(t.BlockMS)
+		}
 	case !errors.Is(err, order.ErrNoTariff):
 		return v, err
 	}

@@ -78,7 +78,7 @@ func (j *Journey) Page(w http.ResponseWriter, language string, v View) error {
 	}
 	play, err := json.Marshal(map[string]any{"operator": v.Operator, "kind": v.Kind, "device": v.Device, "outlet": v.Outlet,
 		"outlets": v.Outlets, "number": v.Number, "venue": v.Venue, "availability": v.Availability, "prices": v.Prices,
-		"phone": v.Phone, "code": v.Code, "riders": j.riders})
+		"tariff": v.Tariff, "block_ms": v.BlockMS, "phone": v.Phone, "code": v.Code, "riders": j.riders})
 	if err != nil {
 		return fmt.Errorf("write the journey: %w", err)
 	}

@@ -90,7 +90,11 @@ type View struct {
 	Availability string // in the words of device.Availability
 	// Prices is the price rule in short sentences, by language.
 	Prices map[string][]string
-	Phone  string
+	// Tariff is the rule behind Prices as id@version, BlockMS the length of one block of
+	// time by it; "" and 0 where there is none.
+	Tariff  string
+	BlockMS int64
+	Phone   string
 	// Bluetooth says that WeChat reaches the device from beside it, network or not.
 	Bluetooth bool
 	Code      string // the address that the code carries

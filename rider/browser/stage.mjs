@@ -122,12 +122,30 @@ export async function sound(page, name) {
     return found
   })
   assert.deepEqual(faults, [], `layout of ${name}`)
+  await reflows(page, name)
   assert.deepEqual(page.faults, [], `scripts of ${name}`)
 }
 
-export async function ask(method, url, { body, key } = {}) {
+// reflows asserts that nothing runs off a narrow screen: 320 px, and half of 390, which is
+// what 200 % of zoom leaves (WCAG 2.2, 1.4.10).
+async function reflows(page, name) {
+  const was = page.viewportSize()
+  for (const width of [320, 195]) {
+    await page.setViewportSize({ width, height: 568 })
+    if (shots) await page.screenshot({ path: join(shots, `${String(pictures).padStart(2, '0')}-${name}-${width}.png`), fullPage: true })
+    const wide = await page.evaluate(width => [...document.querySelectorAll('main *')].filter(e => {
+      const { right, width: w, height } = e.getBoundingClientRect()
+      const card = e.closest('.card, .hands')
+      return w > 1 && height > 1 && right > (card && card !== e ? card.getBoundingClientRect().right - 4 : width - 8)
+    }).map(e => `${e.localName}.${e.className}: ${e.textContent.slice(0, 30)}`), width)
+    assert.deepEqual(wide, [], `${name} at ${width} px`)
+  }
+  await page.setViewportSize(was)
+}
+
+export async function ask(method, url, { body, key, once } = {}) {
   const r = await fetch(url, { method, body: body && JSON.stringify(body),
-    headers: { ...(body && { 'Content-Type': 'application/json' }), ...(key && { Authorization: `Bearer ${key}` }) } })
+    headers: { ...(body && { 'Content-Type': 'application/json' }), ...(key && { Authorization: `Bearer ${key}` }), ...(once && { 'Idempotency-Key': once }) } })
   const text = await r.text()
   assert.ok(r.ok, `${method} ${url}: ${r.status} ${text}`)
   return text ? JSON.parse(text) : null

@@ -1,11 +1,17 @@
 // Requests: to /v1 as any client does, to /demo for what only a demo has.
 
-const kept = 'unlatch.rider' // all that stays on the phone: a name of the double, and the token
+// All that stays on the phone: a name of the double, the token, and where the last order was made.
+const kept = 'unlatch.rider'
 export const rider = JSON.parse(localStorage.getItem(kept) ?? '{}')
 
 export function forget() {
   localStorage.removeItem(kept)
   delete rider.token
+  delete rider.last
+}
+
+export function keep(more) {
+  localStorage.setItem(kept, JSON.stringify(Object.assign(rider, more)))
 }
 
 let ahead = 0 // of the server's clock, in ms
@@ -43,8 +49,7 @@ export async function login(name) {
   forget()
   const { login_code } = await ask('POST', `/demo/wechat/${name}/login-code`)
   const { token } = await ask('POST', '/v1/login', { login_code })
-  Object.assign(rider, { name, token })
-  localStorage.setItem(kept, JSON.stringify(rider))
+  keep({ name, token })
 }
 
 const over = o => ['settled', 'voided'].includes(o.state) && (o.payments ?? []).every(p => ['paid', 'closed', 'abnormal'].includes(p.state))

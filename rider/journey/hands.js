@@ -19,6 +19,8 @@ export function hands(thing, s, draw) {
   const press = (text, direction, body, kind = 'button') => h(kind, { type: 'button', onclick: act(direction, body) }, text)
   const turn = (text, on, direction, body) => h('button.turn', { type: 'button', 'aria-pressed': String(on), onclick: act(direction, body) }, t(text))
   const lock = thing.kind === 'lock', side = state.pump?.outlets.find(o => o.outlet === thing.outlet), outlet = thing.outlet
+  const held = side?.up && side.nozzles.find(n => n.nozzle === side.up)?.grade
+  const wanted = s.order?.state === 'active' && s.order.preset?.grade
   const squeeze = (text, percent) => turn(text, side.hand === percent || !side.hand && !percent, 'squeeze', { outlet, percent })
   return h('section.hands', { id: 'hands', 'aria-label': t(lock ? 'theLock' : 'thePump') },
     h('p.label', {}, t(lock ? 'theLock' : 'thePump')),
@@ -26,7 +28,8 @@ export function hands(thing, s, draw) {
       lock && h('p', {}, t(state.closed ? 'shut' : 'isOpen')),
       lock && !state.closed && press(t('shove'), 'close', null, 'button.go'),
       side && !side.up && h('div.names', {}, side.nozzles.map(n => press(t('take', `${n.grade}#`), 'nozzle', { outlet, do: 'lift', nozzle: n.nozzle },
-        s.order?.state === 'active' && s.order.preset.grade === n.grade ? 'button.go' : 'button'))),
+        wanted === n.grade ? 'button.go' : 'button'))),
+      held && wanted && held !== wanted && h('p.alert', { role: 'alert' }, t('wrongNozzle', `${held}#`, `${wanted}#`)),
       side?.up && h('div.names', {}, squeeze('letGo', 0), squeeze('half', 50), squeeze('fully', 100)),
       side?.up && press(t('hang'), 'nozzle', { outlet, do: 'hang_up' }, 'button.go')),
     h('details', {}, h('summary', {}, t('trouble')), h('div.names', {},

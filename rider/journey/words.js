@@ -5,7 +5,7 @@ let language = localStorage.getItem('unlatch.language') ?? document.documentElem
 
 export const spoken = () => language
 export const has = key => key in words[language]
-export const t = (key, ...fill) => fill.reduce((s, v, i) => s.replace(`{${i}}`, v), words[language][key] ?? key)
+export const t = (key, ...fill) => fill.reduce((s, v, i) => s.replaceAll(`{${i}}`, v), words[language][key] ?? key)
 
 export function speak(other) {
   if (other) localStorage.setItem('unlatch.language', language = other)
@@ -21,4 +21,4 @@ export const clock = ms => {
   const s = Math.max(0, Math.floor(ms / 1000)), hours = Math.floor(s / 3600)
   return `${hours ? hours + ':' : ''}${two(Math.floor(s / 60) % 60)}:${two(s % 60)}`
 }
-export const hour = at => new Date(at).toLocaleTimeString('en-GB')
+export const stamp = at => new Date(at).toLocaleString('sv-SE') // 2026-01-31 09:05:00

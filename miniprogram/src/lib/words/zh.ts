@@ -182,7 +182,7 @@ export const zh: typeof en = {
     again: '扫另一台',
     released: '钱包中预留的金额已解除。',
     collecting: '微信将通过支付分收取 {amount}，您无需操作。',
-    history: '经过',
+    history: '订单过程',
     refundOpen: '{amount} 正在退回',
     refundDone: '{amount} 已退回',
     refundStuck: '{amount} 应退回，工作人员正在处理',
