@@ -22,11 +22,11 @@ setup-tests:
 	@./deploy/setup.sh tests
 
 # The race detector needs cgo; everything else is built without. Tests that look at
-# thousands of printed labels find no races and take ten times as long under it: they
-# run without.
+# thousands of printed labels, or play hundreds of schedules on one goroutine, find no
+# races and take ten times as long under it: they run without.
 test: setup-tests
 	$(GO) vet ./...
-	$(GO) test -timeout 10m ./qr -run 'TestDamagedLabels|TestEveryLabelOf|TestMemoryDoes'
+	$(GO) test -timeout 10m ./qr ./internal/world -run 'TestDamagedLabels|TestEveryLabelOf|TestMemoryDoes|TestFiveHundredSchedules'
 	CGO_ENABLED=1 $(GO) test -race -shuffle=on -parallel 4 -timeout 18m ./...
 	@$(MAKE) --no-print-directory test-pages
 

@@ -36,6 +36,9 @@ func seeds() []uint64 {
 
 func TestFiveHundredSchedulesBreakNoPromise(t *testing.T) {
 	list := seeds()
+	if raced { // the world runs on one goroutine: races are looked for in its first schedules
+		list = list[:100]
+	}
 	results := make([]Result, len(list))
 	began := time.Now()
 	var next atomic.Int64
@@ -80,6 +83,9 @@ func TestFiveHundredSchedulesBreakNoPromise(t *testing.T) {
 		for _, v := range r.Violations {
 			t.Errorf("seed %d: %s", r.Seed, v)
 		}
+	}
+	if raced {
+		return
 	}
 	slices.Sort(steps)
 	median := steps[len(steps)/2]
