@@ -5,7 +5,7 @@ export GOFLAGS ?=
 PACKAGES := $(shell $(GO) list ./... 2>/dev/null)
 TOOLS := $(CURDIR)/bin/tools
 
-.PHONY: demo build test test-pages check setup setup-tests fmt generate clean
+.PHONY: demo build test test-pages check setup setup-tests fmt generate vendor-web clean
 
 build:
 	CGO_ENABLED=0 $(GO) build -trimpath -o bin/unlatch ./cmd/unlatch
@@ -35,7 +35,7 @@ test: setup-tests
 test-pages: setup-tests
 	@command -v npm >/dev/null || [ -n "$$CI" ] || { echo 'no npm here: the tests of the pages and of the mini-program are left out'; exit 0; }; \
 	CGO_ENABLED=0 $(GO) build -trimpath -o bin/unlatch-test ./cmd/unlatch && \
-	for part in rider/browser miniprogram; do \
+	for part in rider/browser console/browser miniprogram; do \
 		echo "== $$part" && (cd $$part && npm ci --no-audit --no-fund --loglevel=error && npm run --if-present check && UNLATCH_BIN=$(CURDIR)/bin/unlatch-test npm test) || exit 1; \
 	done
 
@@ -52,6 +52,16 @@ fmt:
 generate:
 	$(GO) run ./cmd/unlatch openapi > api/openapi.json
 	$(GO) test ./order -run TestDiagram -update
+
+# The libraries of the console, as they were published: name, version, file there, file
+# here, SHA-256, licence. Another sum stops it; a newer version begins in VENDOR.txt.
+vendor-web:
+	@t=$$(mktemp -d) && trap "rm -rf $$t" EXIT && grep -E '^[^ ]+ [0-9]' console/web/vendor/VENDOR.txt | while read -r name version from to sum licence; do \
+		f=$$t/$$(echo "$$name-$$version" | tr -d @ | tr / -).tgz; \
+		[ -e "$$f" ] || (cd $$t && npm pack --silent "$$name@$$version" >/dev/null) || exit 1; \
+		tar -xOf "$$f" "package/$$from" > $$t/file && echo "$$sum  $$t/file" | sha256sum --check --status || { echo "$$name@$$version $$from is not what VENDOR.txt says"; exit 1; }; \
+		cp $$t/file console/web/vendor/$$to && echo "$$to: $$name@$$version"; \
+	done
 
 clean:
 	rm -rf bin

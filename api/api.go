@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"maps"
 	"net/http"
+	"reflect"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -17,6 +18,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 
 	"github.com/unlatch/unlatch/device"
+	"github.com/unlatch/unlatch/live"
 	"github.com/unlatch/unlatch/order"
 	"github.com/unlatch/unlatch/qr"
 	"github.com/unlatch/unlatch/rider"
@@ -65,6 +67,7 @@ type Config struct {
 	Watcher Watcher         // nil: who waits hears of a move at the next re-read
 	Battery order.LastKnown // nil: no battery is shown
 	Live    Live            // nil: no display is shown
+	Hub     *live.Hub       // nil: the fleet is not followed
 	Words   Words           // nil: no phone carries words
 	// BluetoothService is the UUID of the GATT service of devices with a second road; "":
 	// nobody is told of it.
@@ -73,6 +76,9 @@ type Config struct {
 	Pay WeChatPay
 	// Noticed is called after a notification was kept; it must not block.
 	Noticed func()
+	Phones  Phones // nil: riders cannot give their number
+	// BulkAdded is called after an act on many devices was written down; it must not block.
+	BulkAdded func()
 	// Verification holds the files that WeChat looks for under the domain, by name.
 	Verification map[string][]byte
 	// StopKey signs the question that stands before a venue's stop; at least 16
@@ -92,6 +98,7 @@ type Config struct {
 	Domain      string        // host, with a port if need be, printed in codes
 	Scheme      string        // of links to this installation; "https"
 	DisplayName string        // the operator's name; "unlatch"
+	Version     string        // of this program, shown to staff
 	TokenLife   time.Duration // of a rider's login; 30 days
 	WaitMax     time.Duration // of a long poll; 25 s
 	Limits      Limits
@@ -106,12 +113,17 @@ type Config struct {
 	WeChatLink string
 	// CodePage writes the page behind a code; rider.Page unless given.
 	CodePage func(http.ResponseWriter, string, rider.View) error
-	Log      *slog.Logger
+	// Console serves /console/ to who is signed in; nil: there is none.
+	Console http.Handler
+	Log     *slog.Logger
 }
 
 func (c Config) withDefaults() Config {
 	if c.CodePage == nil {
 		c.CodePage = rider.Page
+	}
+	if c.BulkAdded == nil {
+		c.BulkAdded = func() {}
 	}
 	if c.Scheme == "" {
 		c.Scheme = "https"
@@ -147,11 +159,19 @@ type API struct {
 	unfolding chan struct{}             // who reads a photo holds its one place
 	uploads   atomic.Int64              // photos that are read or wait for it
 
+	strange  error    // what is wrong with the tables of operations, found as they are registered
+	tries    *buckets // of sign-ins, by source address
+	names    *buckets // of sign-ins, by name
+	hashes   *hashes
+	passkeys *passkeys
+	origins  *http.CrossOriginProtection
+
 	riders  *buckets // by rider
 	words   *buckets // by rider
 	codes   *buckets // by code
 	sources *buckets // by source address
 
+	scans      chan order.ScanNote // that wait to be counted
 	inFlight   atomic.Int64
 	replays    chan struct{} // holds one while a tariff is replayed
 	slow       slowFeeds
@@ -195,13 +215,25 @@ func New(c Config) (*API, error) {
 		drawing:   make(chan struct{}, 1),
 		photos:    newBuckets(photoLimit, c.Limits.Kept),
 		unfolding: make(chan struct{}, 1),
+		tries:     newBuckets(c.Limits.SignIn, c.Limits.Kept),
+		names:     newBuckets(c.Limits.SignIn, c.Limits.Kept),
+		hashes:    newHashes(),
+		origins:   http.NewCrossOriginProtection(),
 		riders:    newBuckets(c.Limits.Rider, c.Limits.Kept),
 		words:     newBuckets(c.Limits.Words, c.Limits.Kept),
 		codes:     newBuckets(c.Limits.Code, c.Limits.Kept),
 		sources:   newBuckets(c.Limits.Source, c.Limits.Kept),
 		refusals:  map[string]int64{},
+		scans:     make(chan order.ScanNote, scanQueue),
 	}
+	if err := a.origins.AddTrustedOrigin(c.Scheme + "://" + c.Domain); err != nil {
+		return nil, fmt.Errorf("api.New: Domain: %w", err)
+	}
+	a.passkeys = newPasskeys(c.Scheme, c.Domain, c.DisplayName)
 	a.handler = a.routes()
+	if a.strange != nil {
+		return nil, fmt.Errorf("api.New: %w", a.strange)
+	}
 	a.finishDocument()
 	return a, nil
 }
@@ -218,6 +250,9 @@ const reread = 2 * time.Second
 // that a server may shut down without cutting anybody off.
 func (a *API) Run(ctx context.Context) error {
 	defer a.waits.drain()
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	wg.Go(func() { a.countScans(ctx) })
 	tick := time.NewTicker(reread)
 	defer tick.Stop()
 	for {
@@ -271,12 +306,17 @@ func (a *API) countRefusal(code string) {
 	a.refusalsMu.Unlock()
 }
 
-// register adds an operation whose errors go through the table of problems.
+// register adds an operation whose errors go through the table of problems. What a
+// member names is checked against their venues first; see scopes.
 func register[I, O any](a *API, h huma.API, op huma.Operation, handle func(context.Context, *I) (*O, error)) {
 	if op.MaxBodyBytes == 0 {
 		op.MaxBodyBytes = maxBody + 1 // huma refuses a body that reaches its limit
 	}
+	a.strange = errors.Join(a.strange, misplaced(op.OperationID, reflect.TypeFor[I]()))
 	huma.Register(h, op, func(ctx context.Context, in *I) (*O, error) {
+		if err := a.within(ctx, op.OperationID, in); err != nil {
+			return nil, a.problem(ctx, op.OperationID, err)
+		}
 		out, err := handle(ctx, in)
 		if err != nil {
 			return nil, a.problem(ctx, op.OperationID, err)

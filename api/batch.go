@@ -20,7 +20,7 @@ import (
 
 var (
 	errBatchUnknown  = errors.New("there is no such batch of codes")
-	errBatchTooLarge = errors.New("the server renders batches of at most 1000 labels; run: unlatch codes print --batch ID")
+	errBatchTooLarge = errors.New("the server renders at most 1000 labels at once; ask for a part with first and last, or run: unlatch codes print --batch ID")
 )
 
 // batchRoutes are what is below a batch; making and listing them is in codeRoutes'
@@ -116,7 +116,7 @@ func (a *API) listBatches(ctx context.Context, in *listBatchesInput) (*batchPage
 	if err != nil {
 		return nil, err
 	}
-	rows, err := a.Store.Batches(ctx, in.Venue, after, in.Limit+1)
+	rows, err := a.Store.Batches(ctx, venuesAsked(ctx, in.Venue), after, in.Limit+1)
 	if err != nil {
 		return nil, err
 	}

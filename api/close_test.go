@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -66,8 +67,8 @@ func (s *stationStore) CloseByID(_ context.Context, venue, id string) (order.Clo
 
 func (s *stationStore) Prices(context.Context, string) (order.PriceList, error) { return s.prices, nil }
 
-func (s *stationStore) Items(_ context.Context, all bool, kind, venue string, limit int) ([]order.ItemRow, error) {
-	s.asked = []any{all, kind, venue, limit}
+func (s *stationStore) Items(_ context.Context, all bool, kind string, venues []string, limit int) ([]order.ItemRow, error) {
+	s.asked = []any{all, kind, fmt.Sprint(venues), limit}
 	return s.items, nil
 }
 
@@ -190,7 +191,7 @@ func TestOpenItemsHaveAnAge(t *testing.T) {
 	if err := json.Unmarshal(w.Body.Bytes(), &got); err != nil || len(got.Items) != 2 || got.Items[0].Age != 90 || got.Items[1].Age != 0 {
 		t.Errorf("items: %d %s, want ages of 90 s and 0", w.Code, w.Body)
 	}
-	if s.asked[1] != "totaliser_gap" || s.asked[2] != "station" {
+	if s.asked[1] != "totaliser_gap" || s.asked[2] != "[station]" {
 		t.Errorf("asked %v", s.asked)
 	}
 }

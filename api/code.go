@@ -19,6 +19,7 @@ const codesMost = 200
 
 func (a *API) codeRoutes(h huma.API) {
 	a.batchListRoutes(h)
+	a.sheetRoutes(h)
 	register(a, h, forStaff("list-codes", http.MethodGet, "/v1/operator/codes", "Codes, newest first"), a.listCodes)
 	mint := forStaff("mint-code", http.MethodPost, "/v1/operator/codes", "Mint a code for an outlet")
 	mint.DefaultStatus = http.StatusCreated

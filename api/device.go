@@ -13,7 +13,7 @@ import (
 )
 
 func (a *API) deviceRoutes(h huma.API) {
-	register(a, h, forStaff("list-devices", http.MethodGet, "/v1/operator/devices", "Devices by id"), a.listDevices)
+	a.deviceListRoutes(h)
 	register(a, h, forStaff("get-device", http.MethodGet, "/v1/operator/devices/{id}",
 		"A device with its newest commands and evidence"), a.getDevice)
 	op := forStaff("provision-devices", http.MethodPost, "/v1/operator/devices", "Make devices known, or give them new keys")
@@ -84,9 +84,14 @@ type DevicePage struct {
 // DeviceDetail is a device with what went to it and what it said, newest first.
 type DeviceDetail struct {
 	Device
-	Commands []Command  `json:"commands"`
-	Evidence []Evidence `json:"evidence"`
-	Codes    []Code     `json:"codes"`
+	Commands []Command      `json:"commands"`
+	Evidence []Evidence     `json:"evidence"`
+	Codes    []Code         `json:"codes"`
+	Wanted   DeviceWanted   `json:"wanted"`
+	Says     DeviceSays     `json:"says"`
+	Counters DeviceCounters `json:"counters"`
+	Gaps     []EvidenceGap  `json:"evidence_gaps"`
+	Notes    []Note         `json:"notes" doc:"Newest first"`
 }
 
 // Command is a signed instruction.
@@ -101,6 +106,7 @@ type Command struct {
 	Deadline  *time.Time `json:"deadline,omitempty"`
 	CreatedAt time.Time  `json:"created_at"`
 	DoneAt    *time.Time `json:"done_at,omitempty"`
+	Hops      *Hops      `json:"hops,omitempty"`
 }
 
 // Evidence is a signed statement.
@@ -154,31 +160,6 @@ func evidenceOf(e device.Evidence) Evidence {
 		Status: string(e.Status), Uptime: e.Uptime, Received: e.Received}
 }
 
-type listDevicesInput struct {
-	PageQuery
-	Venue string `query:"venue" pattern:"^[A-Za-z0-9_-]{1,32}$"`
-}
-
-type devicePageOutput struct{ Body DevicePage }
-
-func (a *API) listDevices(ctx context.Context, in *listDevicesInput) (*devicePageOutput, error) {
-	after, err := in.after()
-	if err != nil {
-		return nil, err
-	}
-	rows, err := a.Store.Devices(ctx, "", in.Venue, device.ID(after), in.Limit+1)
-	if err != nil {
-		return nil, err
-	}
-	rows, next := cut(rows, in.Limit, func(r order.DeviceRow) string { return string(r.Device.ID) })
-	venues, err := a.Store.Venues(ctx)
-	if err != nil {
-		return nil, err
-	}
-	return &devicePageOutput{DevicePage{NextCursor: next,
-		Devices: each(rows, func(r order.DeviceRow) Device { return a.deviceOf(r, venues) })}}, nil
-}
-
 type devicePath struct {
 	ID string `path:"id" pattern:"^[A-Za-z0-9_-]{1,24}$"`
 }
@@ -213,8 +194,13 @@ func (a *API) getDevice(ctx context.Context, in *devicePath) (*deviceDetailOutpu
 	if err != nil {
 		return nil, err
 	}
-	return &deviceDetailOutput{DeviceDetail{Device: a.deviceOf(rows[0], venues), Commands: each(commands, commandOf),
-		Evidence: each(evidence, evidenceOf), Codes: each(codes, a.codeOf)}}, nil
+	shown, err := a.shownCommands(ctx, commands)
+	if err != nil {
+		return nil, err
+	}
+	out := &deviceDetailOutput{DeviceDetail{Device: a.deviceOf(rows[0], venues), Commands: shown, Evidence: each(evidence, evidenceOf),
+		Codes: each(codes, a.codeOf)}}
+	return out, a.addPage(ctx, rows[0], &out.Body)
 }
 
 // ServiceBody is the switch of a device.

@@ -14,6 +14,7 @@ import (
 const (
 	riderScheme    = "rider"
 	operatorScheme = "operator"
+	cookieScheme   = "login"
 )
 
 // newDocument is the part of the OpenAPI document that no operation brings. Both
@@ -34,6 +35,7 @@ func newDocument(name string) *huma.OpenAPI {
 			SecuritySchemes: map[string]*huma.SecurityScheme{
 				riderScheme:    {Type: "http", Scheme: "bearer", Description: "A rider's token, from POST /v1/login"},
 				operatorScheme: {Type: "http", Scheme: "bearer", Description: "An API key, which begins with ul_"},
+				cookieScheme:   {Type: "apiKey", In: "cookie", Name: consoleCookie, Description: "A login, from POST /v1/operator/logins; pages of other addresses cannot use it"},
 			},
 		},
 		Tags: []*huma.Tag{
@@ -56,9 +58,10 @@ func forRiders(id, method, path, summary string) huma.Operation {
 func forStaff(id, method, path, summary string) huma.Operation {
 	op := huma.Operation{OperationID: id, Method: method, Path: path, Summary: summary, Tags: []string{"operator"}}
 	if role := leastRole[id]; role != anybody {
-		op.Security = []map[string][]string{{operatorScheme: {}}}
+		op.Security = []map[string][]string{{operatorScheme: {}}, {cookieScheme: {}}}
 		op.Description = fmt.Sprintf("Least role: %s.", role)
 	}
+	op.Extensions = map[string]any{"x-least-role": string(leastRole[id]), "x-venues": scopes[id].how.String()}
 	return op
 }
 
@@ -85,6 +88,8 @@ func (a *API) finishDocument() {
 	for _, page := range []struct{ id, path, summary, mediaType string }{
 		{"home", "/", "A page that names this installation", "text/html"},
 		{"code-page", "/d/{code}", "The page behind a printed code", "text/html"},
+		{"sign-in-page", "/sign-in", "The form that signs staff in", "text/html"},
+		{"invite-page", "/invite", "The form that sets a password by a link", "text/html"},
 		{"first-run-page", "/first-run", "The form that spends the first-run link", "text/html"},
 		{"openapi", "/openapi.json", "This document", "application/openapi+json"},
 	} {
@@ -93,7 +98,9 @@ func (a *API) finishDocument() {
 		switch page.id {
 		case "code-page":
 			op.Parameters = []*huma.Param{{Name: "code", In: "path", Required: true, Schema: text}}
-		case "first-run-page":
+		case "sign-in-page":
+			op.Parameters = []*huma.Param{{Name: "to", In: "query", Schema: text}}
+		case "first-run-page", "invite-page":
 			op.Parameters = []*huma.Param{{Name: "link", In: "query", Schema: text}}
 		}
 		a.document.AddOperation(&op)

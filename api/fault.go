@@ -182,7 +182,7 @@ type listFaultsInput struct {
 type listFaultsOutput struct{ Body FaultList }
 
 func (a *API) listFaults(ctx context.Context, in *listFaultsInput) (*listFaultsOutput, error) {
-	rows, err := a.Store.Faults(ctx, in.All, in.Venue, in.Limit)
+	rows, err := a.Store.Faults(ctx, in.All, venuesAsked(ctx, in.Venue), in.Limit)
 	if err != nil {
 		return nil, err
 	}

@@ -2,7 +2,6 @@ package api
 
 import (
 	"context"
-	"errors"
 	"net/http"
 	"strings"
 	"time"
@@ -81,35 +80,4 @@ func (a *API) authenticateRider(r *http.Request) (login, error) {
 		return login{}, instead(err, errUnauthenticated)
 	}
 	return login{rider, hash}, nil
-}
-
-// operatorGate lets staff with a valid key and a sufficient role through.
-func (a *API) operatorGate(ctx huma.Context, next func(huma.Context)) {
-	r, w := humago.Unwrap(ctx)
-	least, listed := leastRole[ctx.Operation().OperationID]
-	if least == anybody {
-		next(ctx)
-		return
-	}
-	staff, err := a.authenticateStaff(r)
-	if err == nil && (!listed || !allows(staff.Role, least)) {
-		err = errRole
-	}
-	if err != nil {
-		a.refuse(w, r, "operator gate", err)
-		return
-	}
-	next(huma.WithValue(ctx, staffKey{}, staff))
-}
-
-func (a *API) authenticateStaff(r *http.Request) (order.Staff, error) {
-	key := bearer(r.Header.Get("Authorization"), keyPrefix)
-	if key == "" {
-		return order.Staff{}, errUnauthenticated
-	}
-	staff, err := a.Store.StaffByKey(r.Context(), HashSecret(key))
-	if errors.Is(err, order.ErrNotFound) {
-		return order.Staff{}, instead(err, errUnauthenticated)
-	}
-	return staff, err
 }

@@ -4,6 +4,7 @@ import (
 	"archive/zip"
 	"bytes"
 	"context"
+	"fmt"
 	"io"
 	"iter"
 	"net/http"
@@ -43,7 +44,7 @@ func (a *API) labelRoutes(h huma.API) {
 	} {
 		op := answersOf(forStaff(format.id, http.MethodGet, "/v1/operator/codes/batches/{id}/"+format.file, format.summary),
 			http.StatusOK, format.mediaType, binary)
-		op.Description += " At most 1000 labels; revoked codes are left out. Every symbol is read back before anything is answered."
+		op.Description += " At most 1000 labels, of a larger batch those from first to last; revoked codes are left out. Every symbol is read back before anything is answered."
 		register(a, h, op, func(ctx context.Context, in *labelInput) (*fileAnswer, error) {
 			var b bytes.Buffer
 			err := a.labels(ctx, in, func(p *qr.Printer, labels iter.Seq2[qr.Label, error]) error {
@@ -66,6 +67,8 @@ type labelInput struct {
 	OffsetX float64 `query:"offset_x" minimum:"-10" maximum:"10" doc:"Millimetres to the right"`
 	OffsetY float64 `query:"offset_y" minimum:"-10" maximum:"10" doc:"Millimetres down"`
 	Format  string  `query:"format" enum:"svg,png" default:"svg" doc:"Of the pictures in labels.zip"`
+	First   int     `query:"first" minimum:"1" maximum:"100000" default:"1" doc:"The batch's labels from this one"`
+	Last    int     `query:"last" minimum:"1" maximum:"100000" doc:"to this one; to the end, unless given"`
 }
 
 type fileAnswer struct {
@@ -82,23 +85,22 @@ func (a *API) labels(ctx context.Context, in *labelInput, draw func(*qr.Printer,
 	if err != nil {
 		return instead(err, errBatchUnknown)
 	}
-	if batch.Count > labelsMost {
+	first, last := max(in.First, 1), batch.Count
+	if in.Last > 0 {
+		last = min(in.Last, last)
+	}
+	switch {
+	case first > last:
+		return fmt.Errorf("%w: the batch has no labels from %d to %d", qr.ErrSheet, first, last)
+	case last-first >= labelsMost:
 		return errBatchTooLarge
 	}
 	// Revoked codes are in the list too; each was replaced at most a few times.
-	codes, err := a.Store.BatchCodes(ctx, in.ID, 0, "", batch.Count+batch.Revoked)
+	codes, err := a.Store.BatchCodes(ctx, in.ID, first, "", last-first+1+batch.Revoked)
 	if err != nil {
 		return err
 	}
-	fonts, err := a.fonts()
-	if err != nil {
-		return err
-	}
-	sheet, err := qr.SheetNamed(in.Sheet)
-	if err != nil {
-		return err
-	}
-	printer, err := qr.NewPrinter(qr.PrinterConfig{Sheet: sheet, DPI: in.DPI, Fonts: fonts, Start: in.Start, OffsetX: in.OffsetX, OffsetY: in.OffsetY})
+	printer, err := a.printer(in.Sheet, in.DPI, in.Start, in.OffsetX, in.OffsetY)
 	if err != nil {
 		return err
 	}
@@ -110,7 +112,7 @@ func (a *API) labels(ctx context.Context, in *labelInput, draw func(*qr.Printer,
 	}
 	return draw(printer, func(yield func(qr.Label, error) bool) {
 		for _, c := range codes {
-			if c.Revoked {
+			if c.Revoked || c.Label > last {
 				continue
 			}
 			n := qr.Number(c.Number)
@@ -120,6 +122,19 @@ func (a *API) labels(ctx context.Context, in *labelInput, draw func(*qr.Printer,
 			}
 		}
 	})
+}
+
+// printer draws on a template's labels from start on.
+func (a *API) printer(sheet string, dpi, start int, x, y float64) (*qr.Printer, error) {
+	fonts, err := a.fonts()
+	if err != nil {
+		return nil, err
+	}
+	template, err := qr.SheetNamed(sheet)
+	if err != nil {
+		return nil, err
+	}
+	return qr.NewPrinter(qr.PrinterConfig{Sheet: template, DPI: dpi, Fonts: fonts, Start: start, OffsetX: x, OffsetY: y})
 }
 
 // zipped writes a picture per label, named by its number, and the list.

@@ -25,6 +25,7 @@ type Limits struct {
 	Words  Limit // relayed words per rider, each of which may be a commit; 8/s, burst 64, at least 16
 	Code   Limit // scans and page views per code; 2/s, burst 10
 	Source Limit // per source address (an IPv6 /64 is one source; a campus may be one too); 300/s, burst 1500
+	SignIn Limit // tries to sign in, per source and per name; 1 in 12 s, burst 10
 	// WaitsPerRider is how many long polls and streams one rider may have open; 6.
 	WaitsPerRider int
 	// Kept is how many parties each table remembers; 20,000. The one that was
@@ -46,6 +47,7 @@ func (l Limits) withDefaults() Limits {
 	l.Words.Burst = max(l.Words.Burst, 16) // one full request
 	set(&l.Code, Limit{2, 10})
 	set(&l.Source, Limit{300, 1500})
+	set(&l.SignIn, Limit{1.0 / 12, 10})
 	if l.WaitsPerRider == 0 {
 		l.WaitsPerRider = 6
 	}

@@ -23,6 +23,7 @@ func (a *API) riderRoutes(h huma.API) {
 	a.nearbyRoutes(h)
 	a.faultRoutes(h)
 	a.privacyRoutes(h)
+	a.phoneRoutes(h)
 }
 
 // Me is a rider with what they use now.

@@ -14,8 +14,10 @@ import (
 )
 
 func (a *API) moneyRoutes(h huma.API) {
-	register(a, h, answersOf(forStaff("refund", http.MethodPost, "/v1/operator/refunds", "Give back part of an order"),
-		http.StatusCreated, "application/json", schemaOf[Refund](a)), a.refund)
+	refund := answersOf(forStaff("refund", http.MethodPost, "/v1/operator/refunds", "Give back part of an order"),
+		http.StatusCreated, "application/json", schemaOf[Refund](a))
+	refund.Description += " Above what the settings let one member give alone it answers 202 with a refund that waits for a second one."
+	register(a, h, refund, a.refund)
 	register(a, h, answersOf(forStaff("top-up", http.MethodPost, "/v1/operator/riders/{id}/topups", "Top up a rider's wallet"),
 		http.StatusCreated, "application/json", schemaOf[TopUp](a)), a.topUp)
 }
@@ -48,21 +50,32 @@ func (a *API) refund(ctx context.Context, in *refundInput) (*rawAnswer, error) {
 	if err != nil {
 		return nil, err
 	}
-	done, err := a.Orders.Money(ctx, order.Money{Order: in.Body.Order, Amount: billing.Fen(in.Body.Amount), Key: key,
-		Route: "POST /v1/operator/refunds", Hash: hash,
-		Staff: audit(ctx, "money.refund", "order "+in.Body.Order, in.Body.Reason, nil),
-		Answer: func(_ order.Snapshot, _ billing.Account, o *order.Order) (int, []byte, error) {
-			if o == nil {
-				return 0, nil, errors.New("a refund of no order")
-			}
-			body, err := json.Marshal(Refund{Order: o.ID, Amount: in.Body.Amount, Refunded: int64(o.Refunded),
-				Charged: int64(o.Charged), Debt: int64(o.Debt)})
-			return http.StatusCreated, body, err
-		}})
+	p, err := a.Store.Preferences(ctx)
+	if err != nil {
+		return nil, err
+	}
+	const route = "POST /v1/operator/refunds"
+	done, err := a.Orders.Money(ctx, order.Money{Order: in.Body.Order, Amount: billing.Fen(in.Body.Amount), Alone: p.RefundAlone, Key: key,
+		Route: route, Hash: hash, Staff: audit(ctx, "money.refund", "order "+in.Body.Order, in.Body.Reason, nil),
+		Answer: refundAnswer(in.Body.Amount)})
+	if errors.Is(err, order.ErrSecondPerson) {
+		return a.askForRefund(ctx, in.Body, order.Key{KeyRef: key, Route: route, BodyHash: hash})
+	}
 	if err != nil {
 		return nil, err
 	}
 	return rawJSON(done.Status, done.Answer), nil
+}
+
+// refundAnswer writes what became of a refund.
+func refundAnswer(amount int64) func(order.Snapshot, billing.Account, *order.Order) (int, []byte, error) {
+	return func(_ order.Snapshot, _ billing.Account, o *order.Order) (int, []byte, error) {
+		if o == nil {
+			return 0, nil, errors.New("a refund of no order")
+		}
+		body, err := json.Marshal(Refund{Order: o.ID, Amount: amount, Refunded: int64(o.Refunded), Charged: int64(o.Charged), Debt: int64(o.Debt)})
+		return http.StatusCreated, body, err
+	}
 }
 
 // TopUpBody is a top-up's request.

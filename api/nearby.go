@@ -155,11 +155,11 @@ func (a *API) nearby(ctx context.Context, in *nearbyInput) (*nearbyOutput, error
 	for i := range found { // a look-up each, so only for those that are shown
 		found[i].Battery = a.battery(device.ID(found[i].ID))
 	}
-	return &nearbyOutput{Nearby{found, venuesOf(found, venues, datum)}}, nil
+	return &nearbyOutput{Nearby{found, nearbyVenues(found, venues, datum)}}, nil
 }
 
-// venuesOf lists the venues of devices by id.
-func venuesOf(found []NearbyDevice, venues map[string]order.Venue, datum Datum) []NearbyVenue {
+// nearbyVenues lists the venues of devices by id.
+func nearbyVenues(found []NearbyDevice, venues map[string]order.Venue, datum Datum) []NearbyVenue {
 	list, seen := []NearbyVenue{}, map[string]bool{}
 	for _, d := range found {
 		if seen[d.Venue] {

@@ -3,7 +3,6 @@ package api
 import (
 	"context"
 	"encoding/json"
-	"net/http"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -16,6 +15,9 @@ func (a *API) operatorRoutes(h huma.API) {
 	a.venueRoutes(h)
 	a.stopRoutes(h)
 	a.deviceRoutes(h)
+	a.liveRoutes(h)
+	a.searchRoutes(h)
+	a.devicePageRoutes(h)
 	a.codeRoutes(h)
 	a.bindRoutes(h)
 	a.tariffRoutes(h)
@@ -32,7 +34,15 @@ func (a *API) operatorRoutes(h huma.API) {
 	a.operatorFaultRoutes(h)
 	a.statisticsRoutes(h)
 	a.staffRoutes(h)
-	register(a, h, forStaff("list-audit", http.MethodGet, "/v1/operator/audit", "Privileged acts, newest first"), a.listAudit)
+	a.alarmRoutes(h)
+	a.preferenceRoutes(h)
+	a.webhookRoutes(h)
+	a.refundRequestRoutes(h)
+	a.suspectRoutes(h)
+	a.bulkRoutes(h)
+	a.signInRoutes(h)
+	a.passkeyRoutes(h)
+	a.auditRoutes(h)
 }
 
 // audit is the row of a privileged act by the member who asks. What order.Service
@@ -62,42 +72,4 @@ func reasonOf(b *OptionalReasonBody) string {
 		return ""
 	}
 	return b.Reason
-}
-
-// AuditPage is one page of privileged acts.
-type AuditPage struct {
-	Acts       []AuditRow `json:"acts"`
-	NextCursor string     `json:"next_cursor,omitempty"`
-}
-
-// AuditRow is one privileged act.
-type AuditRow struct {
-	ID     string          `json:"id"`
-	Staff  string          `json:"staff"`
-	Act    string          `json:"act"`
-	Object string          `json:"object"`
-	Reason string          `json:"reason"`
-	Before json.RawMessage `json:"before,omitempty"`
-	After  json.RawMessage `json:"after,omitempty"`
-	At     time.Time       `json:"at"`
-}
-
-type listAuditInput struct{ PageQuery }
-
-type listAuditOutput struct{ Body AuditPage }
-
-func (a *API) listAudit(ctx context.Context, in *listAuditInput) (*listAuditOutput, error) {
-	after, err := in.after()
-	if err != nil {
-		return nil, err
-	}
-	rows, err := a.Store.AuditPage(ctx, after, in.Limit+1)
-	if err != nil {
-		return nil, err
-	}
-	rows, next := cut(rows, in.Limit, func(r order.Audit) string { return r.ID })
-	return &listAuditOutput{AuditPage{NextCursor: next, Acts: each(rows, func(r order.Audit) AuditRow {
-		return AuditRow{ID: r.ID, Staff: r.Staff, Act: r.Act, Object: r.Object, Reason: r.Reason, Before: r.Before,
-			After: r.After, At: r.At}
-	})}}, nil
 }

@@ -15,7 +15,7 @@ import (
 )
 
 func (a *API) operatorOrderRoutes(h huma.API) {
-	register(a, h, forStaff("list-orders", http.MethodGet, "/v1/operator/orders", "Orders, newest first"), a.listOrders)
+	a.orderListRoutes(h)
 	register(a, h, forStaff("get-operator-order", http.MethodGet, "/v1/operator/orders/{id}",
 		"An order with what proves it"), a.getOperatorOrder)
 	unlock := answersOf(forStaff("service-unlock", http.MethodPost, "/v1/operator/orders", "Unlock for service"),
@@ -69,31 +69,6 @@ func operatorOrderOf(o order.Order, moves []order.Move) OperatorOrder {
 		v.BilledMS = &o.Usage.BilledMS
 	}
 	return v
-}
-
-type listOrdersInput struct {
-	PageQuery
-	Rider  string `query:"rider" pattern:"^[A-Za-z0-9:_-]{1,64}$"`
-	Venue  string `query:"venue" pattern:"^[A-Za-z0-9_-]{1,32}$"`
-	Device string `query:"device" pattern:"^[A-Za-z0-9_-]{1,24}$"`
-	State  string `query:"state" enum:"pending,starting,unresolved,active,ended,settled,voided"`
-}
-
-type operatorOrderPageOutput struct{ Body OperatorOrderPage }
-
-func (a *API) listOrders(ctx context.Context, in *listOrdersInput) (*operatorOrderPageOutput, error) {
-	after, err := in.after()
-	if err != nil {
-		return nil, err
-	}
-	rows, err := a.Store.Orders(ctx, order.Page{Rider: in.Rider, Venue: in.Venue, State: order.State(in.State),
-		Device: device.ID(in.Device), After: after, Limit: in.Limit + 1})
-	if err != nil {
-		return nil, err
-	}
-	rows, next := cut(rows, in.Limit, func(o order.Order) string { return o.ID })
-	return &operatorOrderPageOutput{OperatorOrderPage{NextCursor: next,
-		Orders: each(rows, func(o order.Order) OperatorOrder { return operatorOrderOf(o, nil) })}}, nil
 }
 
 type operatorOrderOutput struct {

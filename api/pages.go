@@ -18,7 +18,7 @@ import (
 	"github.com/unlatch/unlatch/rider"
 )
 
-//go:embed pages/*.html
+//go:embed pages/*.html pages/*.js
 var pageFiles embed.FS
 
 // pages are the installation's own pages; what a code leads to is package rider's.
@@ -28,14 +28,18 @@ var pages = template.Must(template.ParseFS(pageFiles, "pages/*.html"))
 type pageView struct {
 	Style    template.CSS
 	Operator string
+	Language string
+	Say      map[string]string // texts, by what they are for
 	Link     string
-	Key      string
 	Name     string
 	Error    string
+	To       string // where a sign-in leads
+	Admin    bool
+	Script   bool // the page loads one of this host, which it does not need
 }
 
 // page writes one of the installation's own pages. They need no script and load
-// nothing; their forms go to this host alone.
+// nothing from elsewhere; their forms go to this host alone.
 func (a *API) page(w http.ResponseWriter, r *http.Request, status int, name string, v pageView) {
 	v.Style, v.Operator = rider.Style(), a.DisplayName
 	var b bytes.Buffer
@@ -44,43 +48,15 @@ func (a *API) page(w http.ResponseWriter, r *http.Request, status int, name stri
 		return
 	}
 	rider.Headers(w.Header())
+	if v.Script {
+		w.Header().Set("Content-Security-Policy", w.Header().Get("Content-Security-Policy")+"; script-src 'self'; connect-src 'self'")
+	}
 	w.WriteHeader(status)
 	_, _ = w.Write(b.Bytes())
 }
 
 func (a *API) homePage(w http.ResponseWriter, r *http.Request) {
 	a.page(w, r, http.StatusOK, "home.html", pageView{})
-}
-
-// firstRunPage shows the form. It does not look at the link, so that a preview of
-// the address in a chat spends and tells nothing.
-func (a *API) firstRunPage(w http.ResponseWriter, r *http.Request) {
-	a.page(w, r, http.StatusOK, "first-run.html", pageView{Link: r.URL.Query().Get("link")})
-}
-
-// firstRunForm spends the link and shows the key once.
-func (a *API) firstRunForm(w http.ResponseWriter, r *http.Request) {
-	r.Body = http.MaxBytesReader(w, r.Body, maxBody)
-	if err := r.ParseForm(); err != nil {
-		a.page(w, r, http.StatusBadRequest, "first-run.html", pageView{Error: "The form could not be read."})
-		return
-	}
-	v := pageView{Link: r.PostForm.Get("link"), Name: strings.TrimSpace(r.PostForm.Get("name"))}
-	if v.Name == "" || len(v.Name) > 100 || strings.ContainsRune(v.Name, 0) || len(v.Link) > 200 {
-		v.Error = "Please give a name of at most 100 letters."
-		a.page(w, r, http.StatusBadRequest, "first-run.html", v)
-		return
-	}
-	key, err := a.setUp(r.Context(), v.Link, v.Name)
-	if err != nil {
-		p := a.problem(r.Context(), "first-run", err)
-		a.countRefusal(p.Code)
-		v.Error = p.Detail
-		a.page(w, r, p.Status, "first-run.html", v)
-		return
-	}
-	v.Key = key.APIKey
-	a.page(w, r, http.StatusOK, "first-run.html", v)
 }
 
 // codePage is what a phone's own camera opens: it names the device and says how to

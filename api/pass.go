@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/json"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -179,6 +180,7 @@ func (a *API) listPasses(ctx context.Context, _ *struct{}) (*passListOutput, err
 	if err != nil {
 		return nil, err
 	}
+	rows = slices.DeleteFunc(rows, func(r order.PassRow) bool { return !keeps(ctx, r.Venue) })
 	return &passListOutput{PassList{each(rows, passOf)}}, nil
 }
 

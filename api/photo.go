@@ -34,6 +34,11 @@ var errPhoto = errors.New("send one JPEG or PNG of at most 5 MiB as the file fie
 
 // photoFrom reads the file field photo of a multipart/form-data body.
 func photoFrom(contentType string, body []byte) ([]byte, error) {
+	return fileFrom(contentType, body, "photo", photoMost)
+}
+
+// fileFrom reads a file field of at most so many bytes of a multipart/form-data body.
+func fileFrom(contentType string, body []byte, field string, most int64) ([]byte, error) {
 	media, parameters, err := mime.ParseMediaType(contentType)
 	if err != nil || media != "multipart/form-data" {
 		return nil, errMediaType
@@ -42,16 +47,16 @@ func photoFrom(contentType string, body []byte) ([]byte, error) {
 	for {
 		part, err := form.NextPart()
 		if err != nil {
-			return nil, fmt.Errorf("no file field photo: %w", errPhoto)
+			return nil, fmt.Errorf("no file field %s: %w", field, errPhoto)
 		}
-		if part.FormName() != "photo" {
+		if part.FormName() != field {
 			continue
 		}
-		b, err := io.ReadAll(io.LimitReader(part, photoMost+1))
+		b, err := io.ReadAll(io.LimitReader(part, most+1))
 		switch {
 		case err != nil:
 			return nil, fmt.Errorf("the file is cut off: %w", errPhoto)
-		case len(b) > photoMost:
+		case int64(len(b)) > most:
 			return nil, errBodyTooLarge
 		}
 		return b, nil

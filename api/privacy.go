@@ -33,6 +33,7 @@ type RiderExport struct {
 	MadeAt    time.Time       `json:"made_at"`
 	Rider     Rider           `json:"rider"`
 	Identity  bool            `json:"identity_kept" doc:"The identity at WeChat is kept, encrypted; it is not shown"`
+	Phone     string          `json:"phone,omitempty" doc:"The number that I gave, kept encrypted"`
 	Wallet    Wallet          `json:"wallet"`
 	Orders    []Order         `json:"orders" doc:"Each with its receipt"`
 	Payments  []Payment       `json:"payments"`
@@ -112,7 +113,7 @@ func (a *API) export(ctx context.Context, rider string, act *order.Audit) (*ride
 	if err != nil {
 		return nil, err
 	}
-	x := RiderExport{MadeAt: time.Now().UTC(), Identity: f.Identified, Wallet: walletOf(purse), Messages: f.Messages,
+	x := RiderExport{MadeAt: time.Now().UTC(), Identity: f.Identified, Phone: f.Phone, Wallet: walletOf(purse), Messages: f.Messages,
 		Rider:  Rider{ID: f.ID, Blocked: f.Blocked, Group: f.Group, Since: f.Since, Erased: f.Erased},
 		Orders: []Order{}, Payments: []Payment{}, Passes: each(held, heldPassOf),
 		Transfers: each(f.Transfers, func(t order.RiderTransfer) RiderTransfer {

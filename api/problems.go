@@ -51,6 +51,16 @@ var (
 	errPaymentUnknown     = errors.New("there is no such payment")
 	errReservationUnknown = errors.New("there is no such reservation")
 	errAPIKeyUnknown      = errors.New("there is no such API key")
+	errPhoneOff           = errors.New("this installation does not ask for phone numbers")
+	errAlarmUnknown       = errors.New("there is no such alarm")
+	errWebhookUnknown     = errors.New("there is no such webhook, or it is switched off")
+	errDeliveryUnknown    = errors.New("there is no such delivery")
+	errRefundUnknown      = errors.New("there is no such refund request")
+	errRefundWaits        = errors.New("another refund of this order waits for a second person")
+	errBulkUnknown        = errors.New("there is no such bulk")
+	errBulkCount          = errors.New("the filter finds another number of devices by now; look at the preview again")
+	errVenueImageUnknown  = errors.New("there is no image of this venue")
+	errSettingsChanged    = errors.New("somebody else has set them since they were read; read them again")
 	errConfirm            = errors.New("ask for the stop again and confirm within 30 seconds")
 	errInternal           = errors.New("something went wrong on our side; it is in our log")
 )
@@ -79,6 +89,11 @@ var problems = []problemRow{
 	{Status: 403, Code: "login_refused", Title: "Login was refused", Errs: []error{ErrLoginRefused}},
 	{Status: 503, Code: "login_unavailable", Title: "Login is unavailable", Errs: []error{ErrLoginBusy}, Retry: 3 * time.Second},
 	{Status: 403, Code: "role_insufficient", Title: "Role does not allow this", Errs: []error{errRole}},
+	{Status: 401, Code: "sign_in_refused", Title: "Sign-in was refused", Errs: []error{errSignIn}},
+	{Status: 403, Code: "cross_origin", Title: "Request of another page", Errs: []error{errCrossOrigin}},
+	{Status: 403, Code: "venue_scope", Title: "Not within your venues", Errs: []error{errVenueScope}},
+	{Status: 403, Code: "login_needed", Title: "Sign-in is needed", Errs: []error{errLoginNeeded}},
+	{Status: 503, Code: "fleet_unread", Title: "Fleet cannot be read now", Errs: []error{errFleetUnread}, Retry: 2 * time.Second},
 	{Status: 404, Code: "route_unknown", Title: "No such address", Errs: []error{errRoute}},
 	{Status: 405, Code: "method_not_allowed", Title: "Method not allowed", Errs: []error{errMethod}},
 	{Status: 406, Code: "not_acceptable", Title: "Not acceptable", Errs: []error{errNotAcceptable}},
@@ -159,6 +174,15 @@ var problems = []problemRow{
 	{Status: 422, Code: "word_refused", Title: "No word of the device", Errs: []error{errWordRefused}},
 	{Status: 410, Code: "first_run_link_invalid", Title: "First-run link is invalid", Errs: []error{errFirstRun}},
 
+	{Status: 410, Code: "invite_invalid", Title: "Invite link is invalid", Errs: []error{errInvite}},
+	{Status: 422, Code: "password_weak", Title: "Password is too weak", Errs: []error{errPasswordWeak}},
+	{Status: 422, Code: "password_wrong", Title: "Old password is wrong", Errs: []error{errOldPassword}},
+	{Status: 422, Code: "passkey_refused", Title: "Passkey was refused", Errs: []error{errPasskey}},
+	{Status: 409, Code: "passkeys_elsewhere", Title: "Passkeys do not work at this address", Errs: []error{errPasskeyPlace}},
+	{Status: 404, Code: "login_unknown", Title: "Login is unknown", Errs: []error{errLoginUnknown}},
+	{Status: 404, Code: "passkey_unknown", Title: "Passkey is unknown", Errs: []error{errPasskeyUnknown}},
+	{Status: 404, Code: "staff_unknown", Title: "Member is unknown", Errs: []error{errStaffUnknown}},
+
 	{Status: 404, Code: "device_unknown", Title: "Device is unknown", Errs: []error{errDeviceUnknown}},
 	{Status: 404, Code: "venue_unknown", Title: "Venue is unknown", Errs: []error{errVenueUnknown}},
 	{Status: 404, Code: "rider_unknown", Title: "Rider is unknown", Errs: []error{errRiderUnknown}},
@@ -166,6 +190,17 @@ var problems = []problemRow{
 	{Status: 404, Code: "payment_unknown", Title: "Payment is unknown", Errs: []error{errPaymentUnknown}},
 	{Status: 404, Code: "fault_unknown", Title: "Report is unknown", Errs: []error{errFaultUnknown}},
 	{Status: 422, Code: "photo_invalid", Title: "Photo cannot be taken", Errs: []error{errPhoto}, Tell: true},
+	{Status: 409, Code: "phone_not_asked", Title: "Phone numbers are not asked for", Errs: []error{errPhoneOff}},
+	{Status: 404, Code: "alarm_unknown", Title: "Alarm is unknown", Errs: []error{errAlarmUnknown}},
+	{Status: 404, Code: "webhook_unknown", Title: "Webhook is unknown", Errs: []error{errWebhookUnknown}},
+	{Status: 404, Code: "delivery_unknown", Title: "Delivery is unknown", Errs: []error{errDeliveryUnknown}},
+	{Status: 404, Code: "refund_unknown", Title: "Refund request is unknown", Errs: []error{errRefundUnknown}},
+	{Status: 409, Code: "refund_waits", Title: "A refund waits already", Errs: []error{errRefundWaits}},
+	{Status: 403, Code: "second_person_needed", Title: "A second person is needed", Errs: []error{order.ErrSecondPerson}},
+	{Status: 404, Code: "bulk_unknown", Title: "Bulk is unknown", Errs: []error{errBulkUnknown}},
+	{Status: 409, Code: "bulk_count_changed", Title: "The filter finds other devices by now", Errs: []error{errBulkCount}, Tell: true},
+	{Status: 404, Code: "venue_image_unknown", Title: "There is no image", Errs: []error{errVenueImageUnknown}},
+	{Status: 409, Code: "settings_changed", Title: "Settings were changed by somebody else", Errs: []error{errSettingsChanged}},
 	{Status: 404, Code: "open_item_unknown", Title: "Open item is unknown", Errs: []error{errItemUnknown}},
 	{Status: 404, Code: "close_unknown", Title: "Close is unknown", Errs: []error{errCloseUnknown}},
 	{Status: 404, Code: "api_key_unknown", Title: "API key is unknown", Errs: []error{errAPIKeyUnknown}},
@@ -270,6 +305,12 @@ func problemOf(err error) (p *Problem, known bool) {
 		p.retry = late.after
 	}
 	return p, known
+}
+
+// Explain is the code and the words of an error that no request waits for.
+func (a *API) Explain(err error) (code, detail string) {
+	p := a.problem(context.Background(), "bulk", err)
+	return p.Code, p.Detail
 }
 
 // problem is problemOf with the cause of an unknown error in the log. what names

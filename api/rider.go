@@ -12,11 +12,13 @@ import (
 
 func (a *API) riderRowRoutes(h huma.API) {
 	register(a, h, forStaff("list-riders", http.MethodGet, "/v1/operator/riders", "Riders, newest first"), a.listRiders)
+	register(a, h, forStaff("get-rider", http.MethodGet, "/v1/operator/riders/{id}", "A rider"), a.getRider)
 	register(a, h, forStaff("get-rider-wallet", http.MethodGet, "/v1/operator/riders/{id}/wallet", "A rider's money"), a.getRiderWallet)
 	op := forStaff("block-rider", http.MethodPost, "/v1/operator/riders/{id}/block", "Block a rider, or lift the block")
 	op.Description += " Blocking also ends the rider's logins. Live orders go on."
 	register(a, h, op, a.blockRider)
 	a.operatorPrivacyRoutes(h)
+	a.riderFindRoutes(h)
 }
 
 // Rider is what staff see of a rider; no identity.
@@ -49,13 +51,25 @@ func (a *API) listRiders(ctx context.Context, in *listRidersInput) (*riderPageOu
 		return nil, err
 	}
 	rows, next := cut(rows, in.Limit, func(r order.RiderRow) string { return r.ID })
-	return &riderPageOutput{RiderPage{NextCursor: next, Riders: each(rows, func(r order.RiderRow) Rider {
-		return Rider{ID: r.ID, Blocked: r.Blocked, Group: r.Group, Since: r.Since, Erased: r.Erased}
-	})}}, nil
+	return &riderPageOutput{RiderPage{NextCursor: next, Riders: each(rows, riderRowOf)}}, nil
+}
+
+func riderRowOf(r order.RiderRow) Rider {
+	return Rider{ID: r.ID, Blocked: r.Blocked, Group: r.Group, Since: r.Since, Erased: r.Erased}
 }
 
 type riderPath struct {
 	ID string `path:"id" pattern:"^[A-Za-z0-9_-]{1,64}$"`
+}
+
+type riderOutput struct{ Body Rider }
+
+func (a *API) getRider(ctx context.Context, in *riderPath) (*riderOutput, error) {
+	row, err := a.Store.Rider(ctx, in.ID)
+	if err != nil {
+		return nil, instead(err, errRiderUnknown)
+	}
+	return &riderOutput{riderRowOf(row)}, nil
 }
 
 // getRiderWallet shows zeros for a rider that does not exist, as for one without

@@ -68,7 +68,7 @@ func (a *API) scan(ctx context.Context, in *scanInput) (*scanOutput, error) {
 	if err != nil {
 		return nil, instead(err, errCodeUnknown)
 	}
-	distance, err := a.distance(ctx, s, in.Body.Location)
+	distance, err := a.distance(ctx, s, string(number), in.Body.Location)
 	if err != nil {
 		return nil, err
 	}
@@ -101,7 +101,9 @@ func (a *API) presented(url, number string) (qr.Code, error) {
 
 // distance is how far the rider is from the device, nil when one of the positions
 // is not known. errTooFar: farther than the venue allows for a start.
-func (a *API) distance(ctx context.Context, s order.Scanned, from *Location) (*int, error) {
+func (a *API) distance(ctx context.Context, s order.Scanned, number string, from *Location) (*int, error) {
+	note := order.ScanNote{Number: number, At: time.Now(), Metres: -1}
+	defer func() { a.noteScan(note) }() // also of one that is refused
 	if from == nil {
 		return nil, nil
 	}
@@ -117,6 +119,9 @@ func (a *API) distance(ctx context.Context, s order.Scanned, from *Location) (*i
 		}
 	}
 	m := int(math.Round(metres(from.wgs84(), at)))
+	if known { // the venue's middle says nothing of where a sticker hangs
+		note.Metres = float64(m)
+	}
 	if s.Venue.StartRadius > 0 && m > s.Venue.StartRadius {
 		return nil, errTooFar
 	}

@@ -23,10 +23,15 @@ type Store interface {
 	Taxes
 	Devices
 	Journals
+	DevicePages
+	Finder
 	Codes
 	Batches
 	Members
 	Keys
+	Logins
+	Passkeys
+	Scopes
 	Items
 	Faults
 	Figures
@@ -34,6 +39,12 @@ type Store interface {
 	Payments
 	Passes
 	Reservations
+	Watch
+	Hooks
+	BulkJobs
+	RefundRequests
+	Preferences
+	ScanCounts
 }
 
 // Payments are money on its way through WeChat; order.Service moves them.
@@ -63,6 +74,14 @@ type Tokens interface {
 type Riders interface {
 	Wallet(ctx context.Context, rider string) (order.Purse, error)
 	Riders(ctx context.Context, after string, limit int) ([]order.RiderRow, error)
+	// Rider returns order.ErrNotFound where there is none.
+	Rider(ctx context.Context, id string) (order.RiderRow, error)
+	// SetPhone keeps a number, "+" and digits; "" forgets it.
+	SetPhone(ctx context.Context, rider, number string) error
+	// Phone is the number that a rider gave, "" = none.
+	Phone(ctx context.Context, rider string) (string, error)
+	// FindRiders lists who a question is about, newest first.
+	FindRiders(ctx context.Context, q order.RiderQuery, a order.Audit) ([]order.RiderRow, error)
 	BlockRider(ctx context.Context, rider string, blocked bool, a order.Audit) error
 	// RiderFile is what is kept of a rider besides orders, payments and passes; a is nil
 	// where they ask themselves.
@@ -160,8 +179,8 @@ type Batches interface {
 	// AddBatch mints a batch, or returns what the key has answered before;
 	// order.ErrKeyReused when the key belongs to another request.
 	AddBatch(ctx context.Context, add order.AddBatch) (status int, answer []byte, err error)
-	// Batches lists newest first; venue and after filter unless empty.
-	Batches(ctx context.Context, venue, after string, limit int) ([]order.CodeBatch, error)
+	// Batches lists newest first; venues filter unless nil, after unless empty.
+	Batches(ctx context.Context, venues []string, after string, limit int) ([]order.CodeBatch, error)
 	Batch(ctx context.Context, id string) (order.CodeBatch, error)
 	// BatchCodes lists by label, behind the one that the page before ended with.
 	BatchCodes(ctx context.Context, id string, label int, number string, limit int) ([]order.Code, error)
@@ -170,8 +189,11 @@ type Batches interface {
 // Members are the operator's people and programs.
 type Members interface {
 	StaffByKey(ctx context.Context, hash [32]byte) (order.Staff, error)
-	// StaffList lists all members by name; Role is the one they were made with.
+	// StaffList lists all members by name.
 	StaffList(ctx context.Context) ([]order.Staff, error)
+	StaffByID(ctx context.Context, id string) (order.Staff, error)
+	// ChangeStaff replaces role, venues and disabled; order.ErrNotFound, order.ErrLastAdmin.
+	ChangeStaff(ctx context.Context, s order.Staff, disabled bool, a order.Audit) error
 	AddStaff(ctx context.Context, s order.Staff, key order.APIKey, keyHash [32]byte, a order.Audit) error
 	// UseFirstRun spends the one-time link; order.ErrNotFound when it is unknown,
 	// used or too old, or there are members already.
@@ -188,9 +210,71 @@ type Keys interface {
 // Items are what staff must look at.
 type Items interface {
 	// Items lists those that are open, oldest first, or all, newest first. An empty
-	// kind or venue filters nothing.
-	Items(ctx context.Context, all bool, kind, venue string, limit int) ([]order.ItemRow, error)
+	// kind filters nothing, nor do nil venues.
+	Items(ctx context.Context, all bool, kind string, venues []string, limit int) ([]order.ItemRow, error)
 	CloseItem(ctx context.Context, id string, a order.Audit) error
+	// AssignItem says who deals with it, "" = nobody; order.ErrNotFound, order.ErrUnknown.
+	AssignItem(ctx context.Context, id, owner string, a order.Audit) error
+}
+
+// Watch are alarms.
+type Watch interface {
+	Alarms(ctx context.Context, p order.AlarmPage) ([]order.Alarm, error)
+	// ActOnAlarm keeps to the venues, nil = all. order.ErrNotFound, order.ErrWrongState.
+	ActOnAlarm(ctx context.Context, act order.AlarmAct, venues []string) (order.Alarm, error)
+}
+
+// Hooks are webhooks; whoever sends works on the same rows.
+type Hooks interface {
+	Webhooks(ctx context.Context) ([]order.Webhook, error)
+	AddWebhook(ctx context.Context, w order.Webhook, secret []byte, a order.Audit) error
+	PutWebhook(ctx context.Context, w order.Webhook, a order.Audit) error
+	RotateWebhook(ctx context.Context, id string, secret []byte, overlap time.Duration, a order.Audit) error
+	RemoveWebhook(ctx context.Context, id string, a order.Audit) error
+	TestWebhook(ctx context.Context, id, event string, body []byte, a order.Audit) error
+	Deliveries(ctx context.Context, webhook, after string, limit int) ([]order.Delivery, error)
+	ReplayDelivery(ctx context.Context, webhook, id string, a order.Audit) error
+}
+
+// BulkJobs are acts on many devices; order.Bulks carries them out.
+type BulkJobs interface {
+	// Answered returns what a key has answered before; status 0: nothing. order.ErrKeyReused.
+	Answered(ctx context.Context, key order.Key) (status int, answer []byte, err error)
+	AddBulk(ctx context.Context, b order.Bulk, devices []device.ID, key order.Key, a order.Audit) (status int, answer []byte, err error)
+	Bulks(ctx context.Context, after string, limit int) ([]order.Bulk, error)
+	BulkByID(ctx context.Context, id string) (order.Bulk, error)
+	BulkResults(ctx context.Context, id string, state order.BulkState, after, limit int) ([]order.BulkResult, error)
+	HaltBulk(ctx context.Context, id string, a order.Audit) error
+}
+
+// RefundRequests are refunds that need a second person; order.Service gives them.
+type RefundRequests interface {
+	AddRefundRequest(ctx context.Context, r order.RefundRequest, key order.Key, a order.Audit) (status int, answer []byte, err error)
+	RefundRequests(ctx context.Context, p order.RefundPage) ([]order.RefundRequest, error)
+	RefundRequest(ctx context.Context, id string) (order.RefundRequest, error)
+	// ApproveRefund notes the decision. order.ErrSecondPerson, order.ErrWrongState.
+	ApproveRefund(ctx context.Context, id, staff string) (order.RefundRequest, error)
+	// ReopenRefund takes an approval back whose money could not be given.
+	ReopenRefund(ctx context.Context, id, staff string) error
+	DeclineRefund(ctx context.Context, id string, a order.Audit) error
+}
+
+// Preferences are what the operator sets while it runs.
+type Preferences interface {
+	Preferences(ctx context.Context) (order.Preferences, error)
+	// PutPreferences: order.ErrWrongState when others were set since.
+	PutPreferences(ctx context.Context, p order.Preferences, a order.Audit) error
+	VenueMap(ctx context.Context, venue string) (order.VenueMap, error)
+	VenueImage(ctx context.Context, venue string) (image []byte, kind string, err error)
+	PutVenueMap(ctx context.Context, venue string, m order.VenueMap, a order.Audit) error
+	PutVenueImage(ctx context.Context, venue string, image []byte, kind string, a order.Audit) error
+}
+
+// ScanCounts are how often codes are scanned, for eyes only.
+type ScanCounts interface {
+	AddScans(ctx context.Context, notes []order.ScanNote) error
+	// Suspects are the most telling first; venues nil = all.
+	Suspects(ctx context.Context, venue string, venues []string, limit int) ([]order.Suspect, error)
 }
 
 // Figures are what is read of many orders, for eyes only.
@@ -205,9 +289,9 @@ type Faults interface {
 	// ReportFault opens a report and returns its id: that of the open one of the same
 	// subject, where there is one.
 	ReportFault(ctx context.Context, i order.Item) (id string, err error)
-	// Faults lists the open ones, oldest first, or all, newest first. An empty venue
-	// filters nothing.
-	Faults(ctx context.Context, all bool, venue string, limit int) ([]order.FaultRow, error)
+	// Faults lists the open ones, oldest first, or all, newest first. Venues
+	// filter unless nil.
+	Faults(ctx context.Context, all bool, venues []string, limit int) ([]order.FaultRow, error)
 	// TakesPhoto tells whether KeepPhoto would keep one; its errors are the same.
 	TakesPhoto(ctx context.Context, rider, id string, since time.Time, most int) error
 	// KeepPhoto keeps a JPEG of at most 2 MiB with a rider's own open report.
@@ -220,5 +304,5 @@ type Faults interface {
 
 // Audits are privileged acts, newest first.
 type Audits interface {
-	AuditPage(ctx context.Context, after string, limit int) ([]order.Audit, error)
+	Audits(ctx context.Context, q order.AuditQuery, limit int) ([]order.AuditRow, error)
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -188,6 +189,7 @@ func (a *API) listTariffs(ctx context.Context, _ *struct{}) (*listTariffsOutput,
 	if err != nil {
 		return nil, err
 	}
+	rows = slices.DeleteFunc(rows, func(r order.TariffRow) bool { return !keeps(ctx, r.Venue) })
 	return &listTariffsOutput{TariffList{each(rows, tariffVersionOf)}}, nil
 }
 

@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"net/http"
+	"slices"
 
 	"github.com/danielgtaylor/huma/v2"
 
@@ -92,6 +93,7 @@ func (a *API) listVenues(ctx context.Context, _ *struct{}) (*listVenuesOutput, e
 	if err != nil {
 		return nil, err
 	}
+	rows = slices.DeleteFunc(rows, func(v order.Venue) bool { return !keeps(ctx, v.ID) })
 	return &listVenuesOutput{VenueList{each(rows, venueOf)}}, nil
 }
 

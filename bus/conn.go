@@ -39,6 +39,7 @@ type Conn struct {
 	mu       sync.RWMutex // guards what follows
 	nc       *nats.Conn
 	watchers map[string]map[*watcher]struct{}
+	hearers  map[*hearer]struct{}
 
 	making chan struct{} // holds one while the bucket is made
 	last   jetstream.KeyValue
@@ -65,7 +66,7 @@ func NewConn(cfg ConnConfig) (*Conn, error) {
 		return nil, fmt.Errorf("%w: %d replicas, want 1 to 5", ErrBadConfig, cfg.Replicas)
 	}
 	c := &Conn{cfg: cfg, log: cfg.Log, ready: make(chan struct{}), making: make(chan struct{}, 1),
-		watchers: map[string]map[*watcher]struct{}{}}
+		watchers: map[string]map[*watcher]struct{}{}, hearers: map[*hearer]struct{}{}}
 	if c.log == nil {
 		c.log = slog.New(slog.DiscardHandler)
 	}
@@ -221,10 +222,35 @@ func (c *Conn) Watch(subject string) (messages <-chan []byte, cancel func()) {
 	}
 }
 
+// hearer is one Listen; its address is what tells it from others.
+type hearer struct {
+	hear func(subject string, payload []byte)
+}
+
+// Listen hands every message of every subject to hear, those of this replica and of all
+// others, from now on. hear must not block: it keeps other messages waiting. cancel ends
+// it and may be called again; a message that is on its way may still come. Messages are
+// shared and must not be changed.
+func (c *Conn) Listen(hear func(subject string, payload []byte)) (cancel func()) {
+	h := &hearer{hear}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.hearers[h] = struct{}{}
+	return func() {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		delete(c.hearers, h)
+	}
+}
+
 func (c *Conn) wake(subject string, payload []byte) {
 	c.mu.RLock()
 	woken := slices.Collect(maps.Keys(c.watchers[subject]))
+	hearers := slices.Collect(maps.Keys(c.hearers))
 	c.mu.RUnlock()
+	for _, h := range hearers {
+		h.hear(subject, payload)
+	}
 	for _, w := range woken {
 		w.mu.Lock()
 		select {

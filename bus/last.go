@@ -61,6 +61,84 @@ func (c *Conn) Last(ctx context.Context, device string) ([]byte, error) {
 	return value, nil
 }
 
+// followAgain is how long FollowLast waits before it asks NATS anew.
+const followAgain = time.Second
+
+// FollowLast hands the last state of every device to told, then each that SetLast keeps,
+// by whatever replica, until ctx ends. After a wipe, or when the connection was away, it
+// begins anew, so that told may hear the same again and may miss what was superseded.
+// told must not block. The document must not be changed. Its error is nil.
+func (c *Conn) FollowLast(ctx context.Context, told func(device string, json []byte)) error {
+	var failed jetstream.KeyValue
+	for ctx.Err() == nil {
+		failed = c.followBucket(ctx, failed, told)
+		again := time.NewTimer(followAgain)
+		select {
+		case <-ctx.Done():
+		case <-again.C:
+		}
+		again.Stop()
+	}
+	return nil
+}
+
+// followLook is how often FollowLast looks whether its bucket is still the same: after a
+// wipe NATS says nothing.
+const followLook = 5 * time.Second
+
+// followBucket follows one bucket until ctx ends or something fails, and returns it.
+func (c *Conn) followBucket(ctx context.Context, failed jetstream.KeyValue, told func(device string, json []byte)) jetstream.KeyValue {
+	ask, cancel := context.WithTimeout(ctx, lastPatience)
+	kv, err := c.bucket(ask, failed)
+	cancel()
+	if err != nil {
+		return failed
+	}
+	made, err := bornAt(ctx, kv)
+	if err != nil {
+		return kv
+	}
+	watch, err := kv.WatchAll(ctx, jetstream.IgnoreDeletes())
+	if err != nil {
+		return kv
+	}
+	defer func() { _ = watch.Stop() }()
+	look := time.NewTicker(followLook)
+	defer look.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return kv
+		case entry, open := <-watch.Updates():
+			if !open {
+				return kv
+			}
+			if entry != nil { // nil: that was what there is
+				told(entry.Key(), entry.Value())
+			}
+		case <-look.C:
+			if now, err := bornAt(ctx, kv); err != nil || !now.Equal(made) {
+				return nil // what is there now, if anything, is another bucket of that name
+			}
+		}
+	}
+}
+
+// bornAt is when a bucket was made, by which it is told from one made anew.
+func bornAt(ctx context.Context, kv jetstream.KeyValue) (time.Time, error) {
+	ctx, cancel := context.WithTimeout(ctx, lastPatience)
+	defer cancel()
+	status, err := kv.Status(ctx)
+	if err != nil {
+		return time.Time{}, err
+	}
+	s, ok := status.(*jetstream.KeyValueBucketStatus)
+	if !ok {
+		return time.Time{}, nil // nothing tells: it counts as the same
+	}
+	return s.StreamInfo().Created, nil
+}
+
 // withBucket runs the operation, and once more with a bucket made anew when it
 // failed: the usual reason is that NATS was wiped.
 func (c *Conn) withBucket(ctx context.Context, do func(context.Context, jetstream.KeyValue) error) error {

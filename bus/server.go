@@ -265,7 +265,7 @@ func (s *Server) options() (*server.Options, error) {
 				Username: busUser, Password: s.busPassword, AllowedConnectionTypes: busFrom,
 				Permissions: &server.Permissions{
 					Publish: &server.SubjectPermission{
-						Allow: []string{subjectRoot + ">", "$JS.API.>", "$JS.ACK.>", "$KV.>"},
+						Allow: []string{subjectRoot + ">", "$JS.API.>", "$JS.ACK.>", "$JS.FC.>", "$KV.>"},
 					},
 					// Not the login requests: they hold passwords.
 					Subscribe: &server.SubjectPermission{

@@ -53,7 +53,10 @@ type IngestConfig struct {
 	Publisher Publisher
 	Sealer    Sealer
 	Seen      Seen // nil = not wanted
-	Log       *slog.Logger
+	// Acked is told of the commands whose answers' ack left; nil: nobody asks. It must not
+	// block.
+	Acked func(commands []string)
+	Log   *slog.Logger
 	// Workers words are worked on at a time, 0 = 8; each has a queue of Queue
 	// words, 0 = 512. A device's words leave in the order in
 	// which they were offered.
@@ -323,17 +326,26 @@ type acks struct {
 }
 
 type pendingAck struct {
-	epoch uint32
-	ack   device.Ack
+	epoch    uint32
+	ack      device.Ack
+	commands []string // whose answers it covers, a few at most
 }
 
-func (a *acks) add(id device.ID, epoch uint32, ack device.Ack) {
+// mostAcked bounds the commands that one ack is noted for.
+const mostAcked = 16
+
+// add takes an ack in; command is the one whose answer it covers, "" = none.
+func (a *acks) add(id device.ID, epoch uint32, ack device.Ack, command string) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if have, ok := a.waiting[id]; ok && have.epoch == epoch && have.ack.Journal == ack.Journal && have.ack.N > ack.N {
-		return
+	have, ok := a.waiting[id]
+	if !ok || have.epoch != epoch || have.ack.Journal != ack.Journal || have.ack.N <= ack.N {
+		have.epoch, have.ack = epoch, ack
 	}
-	a.waiting[id] = pendingAck{epoch, ack}
+	if command != "" && len(have.commands) < mostAcked {
+		have.commands = append(have.commands, command)
+	}
+	a.waiting[id] = have
 }
 
 func (in *Ingest) flush() {
@@ -349,6 +361,9 @@ func (in *Ingest) flush() {
 		}
 		if err := in.c.Publisher.Publish(wire.CommandTopic(string(id)), b); err == nil {
 			in.counts.Acked.Add(1)
+			if in.c.Acked != nil && len(p.commands) > 0 {
+				in.c.Acked(p.commands)
+			}
 		}
 	}
 }

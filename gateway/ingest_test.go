@@ -355,7 +355,7 @@ func TestALaterSmallerAckDoesNotReplaceALargerOne(t *testing.T) {
 		want  uint64
 	}{{1, device.Ack{Journal: device.Journal{1}, N: 5}, 5}, {1, device.Ack{Journal: device.Journal{1}, N: 3}, 5},
 		{1, device.Ack{Journal: device.Journal{1}, N: 6}, 6}, {1, device.Ack{Journal: device.Journal{2}, N: 1}, 1}, {2, device.Ack{Journal: device.Journal{2}}, 0}} {
-		if a.add("bike-1", c.epoch, c.ack); a.waiting["bike-1"].ack.N != c.want {
+		if a.add("bike-1", c.epoch, c.ack, ""); a.waiting["bike-1"].ack.N != c.want {
 			t.Errorf("after %+v: got %d, want %d", c, a.waiting["bike-1"].ack.N, c.want)
 		}
 	}

@@ -44,14 +44,23 @@ func (in *Ingest) word(ctx context.Context, id device.ID, payload []byte, relaye
 		in.c.Log.Debug("uplink refused", "device", id, "err", err)
 		return false, nil
 	}
-	heard, err := in.c.Hearer.Hear(ctx, order.Hear{Device: id, Word: Word(id, up, payload), Relayed: relayed})
+	word := Word(id, up, payload)
+	heard, err := in.c.Hearer.Hear(ctx, order.Hear{Device: id, Word: word, Relayed: relayed})
 	if err != nil {
 		return true, err
 	}
 	in.counts.Heard.Add(1)
 	in.counts.Quarantined.Add(int64(heard.Quarantined))
 	if heard.Ack != nil {
-		in.acks.add(id, epochOf(up), *heard.Ack)
+		in.acks.add(id, epochOf(up), *heard.Ack, answers(word.Evidence, *heard.Ack))
 	}
 	return true, nil
+}
+
+// answers is the command that a piece of evidence answers, "" unless the ack covers it.
+func answers(e *device.Evidence, ack device.Ack) string {
+	if e != nil && e.Seq <= ack.N && (e.Kind == device.SeenExecuted || e.Kind == device.SaidRejected || e.Kind == device.SaidFailed) {
+		return e.CommandID
+	}
+	return ""
 }

@@ -30,10 +30,11 @@ type LastSeen struct {
 	// Track writes down where devices are; nil: nobody does.
 	Track *Tracks
 
-	mu   sync.Mutex
-	here map[device.ID]seenState
-	once sync.Once
-	out  chan seenDocument // waiting for Run to store them
+	mu    sync.Mutex
+	here  map[device.ID]seenState
+	hears map[*glimpser]struct{}
+	once  sync.Once
+	out   chan seenDocument // waiting for Run to store them
 }
 
 // seenDocument is one device's news on its way to the other replicas.
@@ -151,11 +152,69 @@ func (l *LastSeen) update(id device.ID, live bool, change func(*seenState)) {
 	change(&s)
 	s.At = time.Now().UTC()
 	l.here[id] = s
+	for g := range l.hears {
+		g.told(id, s.glimpse())
+	}
 	l.mu.Unlock()
 	select {
 	case l.queue() <- seenDocument{id, s, live}:
 	default: // the next one will do
 	}
+}
+
+// LastFollower is a LastStore that tells every replica's news; see bus.Conn.FollowLast.
+type LastFollower interface {
+	FollowLast(ctx context.Context, told func(device string, document []byte)) error
+}
+
+// glimpser is one Follow; its address is what tells it from others.
+type glimpser struct {
+	told func(device.ID, order.Glimpse)
+}
+
+// Follow implements live.Glimpses: what is known here, then what comes here and, where
+// Store tells it, to other replicas.
+func (l *LastSeen) Follow(ctx context.Context, told func(device.ID, order.Glimpse)) error {
+	g := &glimpser{told}
+	l.mu.Lock()
+	for id, s := range l.here {
+		told(id, s.glimpse())
+	}
+	if l.hears == nil {
+		l.hears = map[*glimpser]struct{}{}
+	}
+	l.hears[g] = struct{}{}
+	l.mu.Unlock()
+	defer func() {
+		l.mu.Lock()
+		delete(l.hears, g)
+		l.mu.Unlock()
+	}()
+	others, ok := l.Store.(LastFollower)
+	if !ok {
+		<-ctx.Done()
+		return nil
+	}
+	return others.FollowLast(ctx, func(id string, document []byte) {
+		var s seenState
+		if json.Unmarshal(document, &s) != nil {
+			return
+		}
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		if own, heard := l.here[device.ID(id)]; !heard || s.At.After(own.At) { // ours came already
+			told(device.ID(id), s.glimpse())
+		}
+	})
+}
+
+// glimpse is a state as others see it. Its pointers are never written through.
+func (s seenState) glimpse() order.Glimpse {
+	g := order.Glimpse{Battery: s.Battery, Meters: s.Meters}
+	if s.Lat != nil && s.Lng != nil && !s.Placed.IsZero() {
+		g.At, g.Placed = &order.Point{Lat: *s.Lat, Lng: *s.Lng}, s.Placed
+	}
+	return g
 }
 
 // read prefers what was heard here within fresh to what NATS keeps.

@@ -451,11 +451,16 @@ type Money struct {
 	Rider  string // of a top-up
 	Order  string // of a refund
 	Amount billing.Fen
-	Key    KeyRef
-	Route  string
-	Hash   [32]byte
-	Staff  Audit
-	Answer func(Snapshot, billing.Account, *Order) (status int, body []byte, err error)
+	// Alone is the most that may be given back of one order in all; 0 = no limit. More
+	// is ErrSecondPerson.
+	Alone billing.Fen
+	// Request is the refund request that this carries out, "" = none.
+	Request string
+	Key     KeyRef
+	Route   string
+	Hash    [32]byte
+	Staff   Audit
+	Answer  func(Snapshot, billing.Account, *Order) (status int, body []byte, err error)
 }
 
 // Query names what Money must see.
@@ -477,6 +482,7 @@ func (m Money) Decide(s Snapshot, env Env) (Changes, Placed, error) {
 	key := m.Key.Principal + "/" + m.Key.Key
 	var o *Order
 	var err error
+	var before json.RawMessage
 	object, rider := "rider "+m.Rider, m.Rider
 	switch {
 	case m.Order != "":
@@ -487,6 +493,10 @@ func (m Money) Decide(s Snapshot, env Env) (Changes, Placed, error) {
 			return fail(fmt.Errorf("refund order %s in state %s: %w", o.ID, o.State, ErrWrongState))
 		}
 		object, rider = "order "+o.ID, o.Rider
+		if m.Alone > 0 && o.Refunded+m.Amount > m.Alone && m.Amount <= o.Paid() {
+			return fail(ErrSecondPerson)
+		}
+		before, _ = json.Marshal(map[string]any{"refunded_fen": o.Refunded})
 		err = t.giveBack(o, m.Amount, key)
 	case s.Rider == nil:
 		return fail(ErrNotFound)
@@ -501,8 +511,12 @@ func (m Money) Decide(s Snapshot, env Env) (Changes, Placed, error) {
 	if err != nil {
 		return fail(err)
 	}
-	after, _ := json.Marshal(map[string]any{"amount_fen": m.Amount})
-	if err := t.audit(m.Staff, object, nil, after); err != nil {
+	said := map[string]any{"amount_fen": m.Amount}
+	if m.Request != "" {
+		said["request"] = m.Request
+	}
+	after, _ := json.Marshal(said)
+	if err := t.audit(m.Staff, object, before, after); err != nil {
 		return fail(err)
 	}
 	status, body, err := m.Answer(s, t.book.Account(billing.Wallet(rider)), o)

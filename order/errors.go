@@ -49,7 +49,10 @@ var (
 	ErrPassPrice       = errors.New("the pass has another price by now")
 	ErrPassMany        = errors.New("the rider holds as many passes as they may")
 	ErrReason          = errors.New("staff must give a reason")
-	ErrOverRefund      = errors.New("a refund must not pass what was captured")
+	// ErrSecondPerson says that a refund is above what one person may give alone, or
+	// that who asked for it would approve it.
+	ErrSecondPerson = errors.New("this refund needs a second member of staff")
+	ErrOverRefund   = errors.New("a refund must not pass what was captured")
 
 	// What stands against erasing a rider, besides ErrDebt.
 	ErrEraseLive    = errors.New("an order is not over; end it, or wait until staff have decided it")

@@ -245,21 +245,17 @@ func (s *Service) offer(ctx context.Context, rider string, code Code, otp string
 		}
 		r.Pass = ChoosePass(held, r.Device.Venue, r.Device.Kind, r.Tariff, snapshot.Now)
 	}
-	reserved := false
-	for _, o := range snapshot.Orders {
-		reserved = reserved || o.ID == r.Outlet.Order && o.State == Pending
-	}
 	if r.Outlet.Reservation.HoldsFor(rider, snapshot.Now) || service {
 		r.Outlet.Reservation = device.Reservation{} // it offers them what it would without
 	}
 	if r.Outlet.Reservation.Holds(snapshot.Now) && r.Outlet.Order == "" {
 		return Scanned{}, fmt.Errorf("device %s outlet %d: %w", id, n, ErrReserved)
 	}
-	r.Availability = r.Device.Availability(r.Outlet, reserved, snapshot.Now)
-	if b, ok := s.battery(id); r.Availability == device.Available &&
-		(ok && b < s.Env.Config.MinBattery || !service && !r.Venue.Serves(snapshot.Now)) {
-		r.Availability = device.NonOperational
+	var battery *int
+	if b, ok := s.battery(id); ok {
+		battery = &b
 	}
+	r.Availability = offers(snapshot, r.Outlet, battery, service, s.Env.Config)
 	if r.Availability == device.NonContactable {
 		if err := s.Ask(ctx, id, n); err != nil {
 			s.Log.Warn("probe for a scan failed", "device", id, "err", err)

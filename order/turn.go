@@ -281,10 +281,14 @@ func (t *turn) changes() Changes {
 
 func orderUpdate(o Order) Update {
 	payload, _ := json.Marshal(struct { // of plain fields: cannot fail
-		ID      string `json:"id"`
-		State   State  `json:"state"`
-		Version int64  `json:"version"`
-	}{o.ID, o.State, o.Version + 1})
+		ID      string      `json:"id"`
+		State   State       `json:"state"`
+		Version int64       `json:"version"`
+		Device  device.ID   `json:"device"`
+		Outlet  uint8       `json:"outlet"`
+		Kind    device.Kind `json:"kind"`
+		Venue   string      `json:"venue"`
+	}{o.ID, o.State, o.Version + 1, o.Device, o.Outlet, o.Kind, o.Venue})
 	return Update{Subject: "order." + o.ID, Payload: payload}
 }
 

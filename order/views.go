@@ -17,8 +17,13 @@ import (
 type Page struct {
 	Rider  string
 	Venue  string
+	Venues []string // whatever is elsewhere is left out; nil = nothing is
 	State  State
 	Device device.ID
+	Kind   device.Kind
+	From   time.Time // begun from then
+	To     time.Time // until before then
+	Review bool      // only those that staff should look at
 	After  string
 	Limit  int // 1..500
 }
@@ -87,8 +92,10 @@ type RiderRow struct {
 // ItemRow is an open item as staff see it.
 type ItemRow struct {
 	Item
-	ClosedAt *time.Time
-	ClosedBy string
+	ClosedAt  *time.Time
+	ClosedBy  string
+	Owner     string // the member who deals with it; "" = nobody yet
+	OwnerName string
 }
 
 // FaultRow is a rider's report of a fault; its subject is
@@ -124,11 +131,22 @@ type Stood struct {
 	At time.Time
 }
 
+// RiderQuery finds riders; what is empty asks nothing. From and To belong together: who
+// used something in [From, To), of Device where it is named.
+type RiderQuery struct {
+	Phone    string // with its country, digits behind a +
+	Order    string
+	Device   device.ID
+	From, To time.Time
+	Limit    int
+}
+
 // RiderFile is what is kept of a rider besides orders, payments and passes. No
 // identity: only that there is one.
 type RiderFile struct {
 	RiderRow
-	Identified bool // a WeChat identity is kept, encrypted
+	Identified bool   // a WeChat identity is kept, encrypted
+	Phone      string // the number that they gave; "" = none
 	Logins     []RiderLogin
 	Transfers  []RiderTransfer
 	Faults     []FaultRow
@@ -193,19 +211,13 @@ const (
 	Admin   Role = "admin"
 )
 
-// Staff is a person or program that works for the operator.
-type Staff struct {
-	ID   string
-	Name string
-	Role Role
-}
-
 // APIKey is a staff member's key; the key itself is never stored.
 type APIKey struct {
 	ID       string
 	Staff    string
 	Label    string
 	Role     Role
+	Venues   []string // it may ask about; nil = all. At most its owner's count
 	Created  time.Time
 	LastUsed *time.Time
 	Revoked  *time.Time

@@ -28,6 +28,8 @@ type Vitals struct {
 	LateFor  time.Duration
 	// Items counts open items by kind.
 	Items map[string]int64
+	// Alarms counts those that are open and not hidden, by severity.
+	Alarms map[Severity]int64
 	// Devices counts by service; Silent those in service that were not heard for ten
 	// minutes.
 	Devices map[string]int64

@@ -51,8 +51,10 @@ var corruptions = map[string]string{
 	"audit_a6_pause_and_its_start":          `UPDATE orders SET state = 'active', pause = '{"state": "paused"}' WHERE state = 'starting'`,
 	"audit_m6_late_start_is_told":           `UPDATE commands SET done_at = now() + interval '1 hour' WHERE kind = 'start' AND state = 'executed'`,
 	"audit_a4_reservation_keeps_its_outlet": aReservation + `'held', 'bike@1', 0, NULL, now(), now(), now() + interval '5 minutes', NULL, 1 FROM orders WHERE state = 'voided'`,
-	"audit_m5_reservation_is_billed_once":   aReservation + `'used', 'bike@1', 5, id, now(), now() - interval '3 minutes', now(), now(), 1 FROM orders WHERE state = 'settled' AND kind = 'lock'`,
-	"quote_recomputed":                      `UPDATE orders SET usage = jsonb_set(usage, '{billed_ms}', '600000') WHERE state = 'settled'`,
+	"audit_m7_second_person": `INSERT INTO refund_requests (id, order_id, venue, amount, reason, staff, state, at, decided_at, decided_by)
+		SELECT gen_random_uuid(), id, venue, 5, 'r', 'ann', 'approved', now(), now(), 'bob' FROM orders WHERE state = 'settled' LIMIT 1`,
+	"audit_m5_reservation_is_billed_once": aReservation + `'used', 'bike@1', 5, id, now(), now() - interval '3 minutes', now(), now(), 1 FROM orders WHERE state = 'settled' AND kind = 'lock'`,
+	"quote_recomputed":                    `UPDATE orders SET usage = jsonb_set(usage, '{billed_ms}', '600000') WHERE state = 'settled'`,
 }
 
 const aBatch = `WITH batch AS (INSERT INTO code_batches SELECT gen_random_uuid(), id, 1, '', 's', now() FROM venues ORDER BY id LIMIT 1

@@ -135,9 +135,9 @@ func scanBatch(row pgx.Row) (order.CodeBatch, error) {
 }
 
 // Batches lists batches, newest first; venue and after filter unless empty.
-func (db *DB) Batches(ctx context.Context, venue, after string, limit int) ([]order.CodeBatch, error) {
+func (db *DB) Batches(ctx context.Context, venues []string, after string, limit int) ([]order.CodeBatch, error) {
 	var f filter
-	f.when(venue != "", "b.venue = %s", venue)
+	f.when(venues != nil, "b.venue = ANY(%s)", venues)
 	f.when(after != "", "b.id < %s::uuid", uuidOrNil(after))
 	rows, err := db.pool.Query(ctx, batchSelect+f.sql("b.id DESC", limit), f.args...)
 	if err != nil {

@@ -524,19 +524,21 @@ func TestOpenItemsAreFiltered(t *testing.T) {
 		}
 	}
 	for _, c := range []struct {
-		all         bool
-		kind, venue string
-		want        []string // subjects
+		all    bool
+		kind   string
+		venues []string
+		want   []string // subjects
 	}{
-		{false, "", "", []string{"0", "2"}},
-		{true, "", "", []string{"2", "1", "0"}},
-		{false, "a", "", []string{"0", "2"}},
-		{false, "", "x", []string{"0"}},
-		{true, "", "x", []string{"1", "0"}},
-		{true, "a", "y", []string{"2"}},
-		{false, "c", "", nil},
+		{false, "", nil, []string{"0", "2"}},
+		{true, "", nil, []string{"2", "1", "0"}},
+		{false, "a", nil, []string{"0", "2"}},
+		{false, "", []string{"x"}, []string{"0"}},
+		{true, "", []string{"x"}, []string{"1", "0"}},
+		{true, "a", []string{"y"}, []string{"2"}},
+		{true, "", []string{}, nil},
+		{false, "c", nil, nil},
 	} {
-		rows, err := s.db.Items(t.Context(), c.all, c.kind, c.venue, 10)
+		rows, err := s.db.Items(t.Context(), c.all, c.kind, c.venues, 10)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -78,7 +78,7 @@ func TestTakenNumbersOfABatchAreDrawnAgain(t *testing.T) {
 	if _, _, err := db.AddBatch(t.Context(), newBatch(venue, "three", 10, func() (string, error) { return "", broken })); !errors.Is(err, broken) {
 		t.Errorf("a source that breaks off: %v", err)
 	}
-	if list, err := db.Batches(t.Context(), "", "", 10); err != nil || len(list) != 2 || list[0].ID != batches[1].ID || list[0].Unbound != 500 {
+	if list, err := db.Batches(t.Context(), nil, "", 10); err != nil || len(list) != 2 || list[0].ID != batches[1].ID || list[0].Unbound != 500 {
 		t.Errorf("batches: %+v, %v", list, err)
 	}
 	for _, f := range audit(t, db).Findings {
@@ -110,7 +110,7 @@ func TestOneKeyMintsOneBatchHoweverOftenItIsAsked(t *testing.T) {
 			t.Errorf("two answers to one key: %s and %s", a, answers[0])
 		}
 	}
-	if list, err := db.Batches(t.Context(), venues[0].ID, "", 10); err != nil || len(list) != 1 {
+	if list, err := db.Batches(t.Context(), []string{venues[0].ID}, "", 10); err != nil || len(list) != 1 {
 		t.Errorf("%d batches, %v", len(list), err)
 	}
 }

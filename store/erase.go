@@ -26,16 +26,21 @@ func faultsOf(rider string) string {
 // order.ErrNotFound.
 func (db *DB) RiderFile(ctx context.Context, rider string, a *order.Audit) (order.RiderFile, error) {
 	var f order.RiderFile
+	var phoneKey *string
+	var phone []byte
 	fail := func(err error) (order.RiderFile, error) { return f, fmt.Errorf("file of a rider: %w", err) }
 	tx, err := db.pool.BeginTx(ctx, pgx.TxOptions{IsoLevel: pgx.RepeatableRead})
 	if err != nil {
 		return fail(err)
 	}
 	defer func() { _ = tx.Rollback(context.WithoutCancel(ctx)) }()
-	err = tx.QueryRow(ctx, `SELECT id::text, blocked, rider_group, created_at, erased_at, openid_box <> '' FROM riders WHERE id = $1::uuid`,
-		uuidOrNil(rider)).Scan(&f.ID, &f.Blocked, &f.Group, &f.Since, &f.Erased, &f.Identified)
+	err = tx.QueryRow(ctx, `SELECT id::text, blocked, rider_group, created_at, erased_at, openid_box <> '', phone_key, phone_box
+		FROM riders WHERE id = $1::uuid`, uuidOrNil(rider)).Scan(&f.ID, &f.Blocked, &f.Group, &f.Since, &f.Erased, &f.Identified, &phoneKey, &phone)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return f, fmt.Errorf("rider: %w", order.ErrNotFound)
+	}
+	if err == nil && phoneKey != nil {
+		f.Phone, err = db.identity.open(*phoneKey, phone)
 	}
 	if err != nil {
 		return fail(err)
@@ -148,7 +153,8 @@ func (db *DB) erase(ctx context.Context, e order.Erase) error {
 		b.Queue(`UPDATE accounts SET posted = 0 WHERE id = $1`, billing.Wallet(id))
 		e.Audit.After = fmt.Appendf(nil, `{"forfeited_fen": %d}`, posted)
 	}
-	b.Queue(`UPDATE riders SET openid_mac = $2, openid_box = '', openid_key = '', rider_group = '', erased_at = now() WHERE id = $1`, id, mac)
+	b.Queue(`UPDATE riders SET openid_mac = $2, openid_box = '', openid_key = '', rider_group = '', phone_mac = NULL, phone_box = NULL,
+		phone_key = NULL, erased_at = now() WHERE id = $1`, id, mac)
 	b.Queue(`UPDATE rider_tokens SET revoked_at = now() WHERE rider = $1 AND revoked_at IS NULL`, id)
 	b.Queue(`UPDATE rider_passes SET revoked_at = now(), version = version + 1 WHERE rider = $1 AND revoked_at IS NULL AND until_at > now()`, id)
 	b.Queue(`UPDATE items SET detail = split_part(detail, ':', 1) WHERE `+faultsOf("$1"), id)

@@ -194,8 +194,29 @@ func TestIdentitiesMoveToANewKeyWhileRidersLogIn(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	number := func(i int) string { return fmt.Sprintf("+861380000%04d", i) }
+	phones := func(db *store.DB, what string, which ...int) {
+		t.Helper()
+		for _, i := range which {
+			if got, err := db.Phone(ctx, ids[i]); err != nil || got != number(i) {
+				t.Errorf("%s: the number of rider %d is %q, %v", what, i, got, err)
+			}
+			found, err := db.FindRiders(ctx, order.RiderQuery{Phone: number(i), Limit: 9}, order.Audit{ID: uuid.NewString(), Act: "rider.find", At: time.Now()})
+			if err != nil || len(found) != 1 || found[0].ID != ids[i] {
+				t.Errorf("%s: by the number of rider %d: %+v, %v", what, i, found, err)
+			}
+		}
+	}
+	for _, i := range []int{0, 199, 200, riders - 1} {
+		if err := before.SetPhone(ctx, ids[i], number(i)); err != nil {
+			t.Fatal(err)
+		}
+	}
 	gone, err := before.RiderByIdentity(ctx, "gone")
 	if err != nil {
+		t.Fatal(err)
+	}
+	if err := before.SetPhone(ctx, gone, number(9000)); err != nil {
 		t.Fatal(err)
 	}
 	if err := before.EraseRider(ctx, erasure(gone)); err != nil {
@@ -213,6 +234,13 @@ func TestIdentitiesMoveToANewKeyWhileRidersLogIn(t *testing.T) {
 		}
 	}
 	logsIn(during, "before", 0, riders-1)
+	phones(during, "before", 0, riders-1)
+	if got, err := before.Phone(ctx, gone); err != nil || got != "" {
+		t.Errorf("an erased rider's number is %q, %v", got, err)
+	}
+	if err := before.SetPhone(ctx, gone, number(9000)); !errors.Is(err, order.ErrNotFound) {
+		t.Errorf("an erased rider gives a number: %v", err)
+	}
 	if err := after.CheckIdentityKey(ctx); !errors.Is(err, store.ErrIdentityKey) {
 		t.Errorf("a replica with the new key alone may start: %v", err)
 	}
@@ -227,6 +255,7 @@ func TestIdentitiesMoveToANewKeyWhileRidersLogIn(t *testing.T) {
 		t.Fatalf("half-way: %s, %v, %v", current, by, err)
 	}
 	logsIn(during, "half-way", 0, 199, 200, riders-1)
+	phones(during, "half-way", 0, 199, 200, riders-1)
 	// A replica with the old key alone finds whom it can and makes nobody twice.
 	if id, err := before.RiderByIdentity(ctx, name(riders-1)); err != nil || id != ids[riders-1] {
 		t.Errorf("by the old key alone, not moved yet: %s, %v", id, err)
@@ -251,6 +280,7 @@ func TestIdentitiesMoveToANewKeyWhileRidersLogIn(t *testing.T) {
 		t.Errorf("in the end: %v, %v; want everybody under the new key", by, err)
 	}
 	logsIn(after, "after", 0, 199, 200, riders-1)
+	phones(after, "after", 0, 199, 200, riders-1)
 	if id, err := after.RiderByIdentity(ctx, "newcomer"); err != nil || id != newcomer {
 		t.Errorf("the newcomer is %s, %v; want %s", id, err, newcomer)
 	}

@@ -30,7 +30,7 @@ func (db *DB) ReportFault(ctx context.Context, i order.Item) (id string, err err
 
 // Faults lists the reports of riders: the open ones, oldest first, or all, newest first.
 // An empty venue filters nothing.
-func (db *DB) Faults(ctx context.Context, all bool, venue string, limit int) ([]order.FaultRow, error) {
+func (db *DB) Faults(ctx context.Context, all bool, venues []string, limit int) ([]order.FaultRow, error) {
 	var f filter
 	sort := "at DESC"
 	f.when(true, "kind = %s", order.ItemFault)
@@ -38,7 +38,7 @@ func (db *DB) Faults(ctx context.Context, all bool, venue string, limit int) ([]
 		f.when(true, "(closed_at IS NULL) = %s", true)
 		sort = "at"
 	}
-	f.when(venue != "", "venue = %s", venue)
+	f.when(venues != nil, "venue = ANY(%s)", venues)
 	rows, err := db.pool.Query(ctx, `SELECT id::text, kind, subject, device, venue, detail, at, closed_at, coalesce(closed_by, ''),
 		EXISTS (SELECT FROM fault_photos p WHERE p.item = items.id) FROM items`+f.sql(sort, limit), f.args...)
 	if err != nil {

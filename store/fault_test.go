@@ -64,18 +64,18 @@ func TestAPhotoBelongsToItsReporter(t *testing.T) {
 			t.Errorf("seen by %q: %q, %v; want two, %v", c.rider, image, err, c.want)
 		}
 	}
-	rows, err := db.Faults(ctx, false, "campus", 10)
+	rows, err := db.Faults(ctx, false, []string{"campus"}, 10)
 	if err != nil || len(rows) != 2 || rows[0].ID != first || !rows[0].Photo || rows[0].Detail != "damaged: the bell" {
 		t.Errorf("faults: %+v, %v", rows, err)
 	}
-	if rows, err := db.Faults(ctx, false, "elsewhere", 10); err != nil || len(rows) != 0 {
+	if rows, err := db.Faults(ctx, false, []string{"elsewhere"}, 10); err != nil || len(rows) != 0 {
 		t.Errorf("faults of another venue: %+v, %v", rows, err)
 	}
 	if err := db.CloseItem(ctx, first, order.Audit{ID: uuid.Must(uuid.NewV7()).String(), Staff: "s1", Act: "item.close", Object: "open item " + first, Reason: "mended", At: time.Now()}); err != nil {
 		t.Fatal(err)
 	}
 	keep(ben, first, "late", 5, order.ErrNotFound)
-	if rows, err := db.Faults(ctx, true, "", 10); err != nil || len(rows) != 2 || rows[1].ClosedAt == nil {
+	if rows, err := db.Faults(ctx, true, nil, 10); err != nil || len(rows) != 2 || rows[1].ClosedAt == nil {
 		t.Errorf("all faults: %+v, %v", rows, err)
 	}
 

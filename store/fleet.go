@@ -50,7 +50,12 @@ func (db *DB) Devices(ctx context.Context, id device.ID, venue string, after dev
 	f.when(id != "", "id = %s", id)
 	f.when(venue != "", "venue = %s", venue)
 	f.when(after != "", "id > %s", after)
-	rows, err := db.pool.Query(ctx, `SELECT `+deviceColumns+`, lat, lng, placed_at FROM devices`+f.sql("id", limit), f.args...)
+	return db.devices(ctx, f.sql("id", limit), f.args...)
+}
+
+// devices reads those of a WHERE clause with their outlets.
+func (db *DB) devices(ctx context.Context, which string, args ...any) ([]order.DeviceRow, error) {
+	rows, err := db.pool.Query(ctx, `SELECT `+deviceColumns+`, lat, lng, placed_at FROM devices`+which, args...)
 	if err != nil {
 		return nil, fmt.Errorf("list devices: %w", err)
 	}
@@ -137,6 +142,7 @@ func (db *DB) MoveDevice(ctx context.Context, id device.ID, lat, lng float64, a 
 		return fmt.Errorf("place device %s: %w", id, order.ErrNotFound)
 	}
 	b := &pgx.Batch{}
+	b.Queue(`INSERT INTO updates (subject, payload) VALUES ('device.' || $1::text, jsonb_build_object('id', $1::text))`, id)
 	queueAudit(b, a)
 	if err := tx.SendBatch(ctx, b).Close(); err != nil {
 		return fmt.Errorf("place device %s: %w", id, err)

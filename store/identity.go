@@ -66,6 +66,15 @@ func (all identities) macs(openid string) [][]byte {
 	return macs
 }
 
+// phoneMACs are what riders of a number may be found by.
+func (all identities) phoneMACs(number string) [][]byte {
+	var macs [][]byte
+	for _, b := range all {
+		macs = append(macs, b.phoneMAC(number))
+	}
+	return macs
+}
+
 // open is what the key of that id sealed. ErrIdentityKey: it is none of ours.
 func (all identities) open(id string, box []byte) (string, error) {
 	b, ok := all[id]
@@ -87,6 +96,14 @@ func (b identityBox) mac(openid string) []byte {
 	h := hmac.New(sha256.New, b.key)
 	h.Write([]byte("openid"))
 	h.Write([]byte(openid))
+	return h.Sum(nil)
+}
+
+// phoneMAC finds riders by the number that they gave.
+func (b identityBox) phoneMAC(number string) []byte {
+	h := hmac.New(sha256.New, b.key)
+	h.Write([]byte("phone"))
+	h.Write([]byte(number))
 	return h.Sum(nil)
 }
 
@@ -185,7 +202,8 @@ func (db *DB) IdentityCount(ctx context.Context) (current string, by map[string]
 	if current, err = db.Setting(ctx, identitySetting); err != nil {
 		return "", nil, err
 	}
-	rows, err := db.pool.Query(ctx, `SELECT openid_key, count(*) FROM riders WHERE erased_at IS NULL GROUP BY openid_key`)
+	rows, err := db.pool.Query(ctx, `SELECT k, count(*) FROM (SELECT openid_key AS k FROM riders WHERE erased_at IS NULL
+		UNION ALL SELECT phone_key FROM riders WHERE phone_key <> openid_key) x GROUP BY k`)
 	if err != nil {
 		return "", nil, fmt.Errorf("count riders by key: %w", err)
 	}
@@ -239,17 +257,18 @@ func (db *DB) moveSome(ctx context.Context, to identityBox, last string) (end st
 		return "", 0, nil, err
 	}
 	defer func() { _ = tx.Rollback(context.WithoutCancel(ctx)) }()
-	rows, err := tx.Query(ctx, `SELECT id::text, openid_key, openid_box FROM riders WHERE id > $1 AND openid_key <> $2
-		AND erased_at IS NULL ORDER BY id LIMIT $3 FOR UPDATE`, last, to.id, moveBatch)
+	rows, err := tx.Query(ctx, `SELECT id::text, openid_key, openid_box, phone_key, phone_box FROM riders
+		WHERE id > $1 AND (openid_key <> $2 OR phone_key <> $2) AND erased_at IS NULL ORDER BY id LIMIT $3 FOR UPDATE`, last, to.id, moveBatch)
 	if err != nil {
 		return "", 0, nil, err
 	}
 	type held struct {
-		id, key string
-		box     []byte
+		id, key    string
+		box, phone []byte
+		phoneKey   *string
 	}
 	found, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (h held, err error) {
-		return h, row.Scan(&h.id, &h.key, &h.box)
+		return h, row.Scan(&h.id, &h.key, &h.box, &h.phoneKey, &h.phone)
 	})
 	if err != nil {
 		return "", 0, nil, err
@@ -260,6 +279,15 @@ func (db *DB) moveSome(ctx context.Context, to identityBox, last string) (end st
 		if err != nil {
 			unreadable = append(unreadable, h.id)
 			continue
+		}
+		if h.phoneKey != nil {
+			number, err := db.identity.open(*h.phoneKey, h.phone)
+			if err != nil {
+				unreadable = append(unreadable, h.id)
+				continue
+			}
+			b.Queue(`UPDATE riders SET phone_mac = $2, phone_box = $3, phone_key = $4 WHERE id = $1`,
+				h.id, to.phoneMAC(number), to.seal(number), to.id)
 		}
 		moved++
 		b.Queue(`UPDATE riders SET openid_mac = $2, openid_box = $3, openid_key = $4 WHERE id = $1`,

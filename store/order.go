@@ -102,14 +102,27 @@ func (db *DB) Orders(ctx context.Context, p order.Page) ([]order.Order, error) {
 	var f filter
 	f.when(p.Rider != "", "rider = %s", p.Rider)
 	f.when(p.Venue != "", "venue = %s", p.Venue)
+	f.when(p.Venues != nil, "venue = ANY(%s)", p.Venues)
 	f.when(p.State != "", "state = %s", p.State)
 	f.when(p.Device != "", "device = %s", p.Device)
+	f.when(p.Kind != "", "kind = %s", p.Kind)
+	// An order's id has the moment of its making, to the millisecond.
+	f.when(!p.From.IsZero(), "id >= %s::uuid", uuidAt(p.From))
+	f.when(!p.To.IsZero(), "id < %s::uuid", uuidAt(p.To))
+	// The states are named here, so that the index of open orders serves.
+	f.when(p.Review, `id = ANY(ARRAY(SELECT id FROM orders WHERE state IN ('unresolved', 'ended') UNION
+		SELECT order_id FROM items WHERE closed_at IS NULL AND order_id IS NOT NULL AND %s))`, true)
 	f.when(p.After != "", "id < %s::uuid", uuidOrNil(p.After))
 	rows, err := db.pool.Query(ctx, `SELECT `+orderColumns+` FROM orders`+f.sql("id DESC", p.Limit), f.args...)
 	if err != nil {
 		return nil, fmt.Errorf("list orders: %w", err)
 	}
 	return pgx.CollectRows(rows, func(row pgx.CollectableRow) (order.Order, error) { return scanOrder(row) })
+}
+
+// uuidAt is the least UUIDv7 of a moment.
+func uuidAt(t time.Time) string {
+	return fmt.Sprintf("%012x70008000000000000000", max(t.UnixMilli(), 0)&(1<<48-1))
 }
 
 // Order returns one order; order.ErrNotFound.

@@ -10,7 +10,7 @@ import (
 // ledger and the audit are kept for good.
 type Retention struct {
 	Positions time.Duration // of devices; 0: no history at all
-	Logins    time.Duration // after they expired or were revoked
+	Logins    time.Duration // of riders and staff, and invites, after they expired or were revoked
 	Keys      time.Duration // idempotency keys; those of live orders and open payments stay
 	Notices   time.Duration // of WeChat, after they were dealt with
 	Messages  time.Duration // that nobody could be told
@@ -24,6 +24,14 @@ var DefaultRetention = Retention{Positions: 30 * day, Logins: 30 * day, Keys: 90
 	Reservations: 30 * day}
 
 const day = 24 * time.Hour
+
+const (
+	// watched is for how long it is kept how often codes were scanned, what webhooks were
+	// told and what became of each device of a bulk.
+	watched = 90 * day
+	// alarmed is for how long an alarm is kept after its end.
+	alarmed = 365 * day
+)
 
 // sweepBatch is how many rows one statement drops: no lock is held for long.
 const sweepBatch = 1000
@@ -40,12 +48,19 @@ func (db *DB) Sweep(ctx context.Context, r Retention) (map[string]int64, error) 
 	}{
 		{"positions", r.Positions, `x.at <= now() - $1::interval`},
 		{"rider_tokens", r.Logins, `least(x.expires_at, coalesce(x.revoked_at, x.expires_at)) <= now() - $1::interval`},
+		{"ceremonies", 0, `x.expires_at <= now() - $1::interval`},
+		{"invites", r.Logins, `x.expires_at <= now() - $1::interval`},
+		{"logins", r.Logins, `least(x.expires_at, coalesce(x.revoked_at, x.expires_at)) <= now() - $1::interval`},
 		{"idempotency_keys", r.Keys, `x.at <= now() - $1::interval
 			AND NOT EXISTS (SELECT FROM orders o WHERE o.id = x.order_id AND o.state NOT IN ('settled', 'voided'))
 			AND NOT EXISTS (SELECT FROM payments p WHERE p.state NOT IN ('paid', 'closed') AND x.principal = 'rider:' || p.rider)`},
 		{"notices", r.Notices, `x.done_at <= now() - $1::interval`},
 		{"messages", r.Messages, `x.at <= now() - $1::interval`},
 		{"fault_photos", r.Photos, `x.at <= now() - $1::interval`},
+		{"scan_days", watched, `x.last_at <= now() - $1::interval`},
+		{"webhook_deliveries", watched, `x.due_at IS NULL AND x.at <= now() - $1::interval`},
+		{"bulk_results", watched, `x.state NOT IN ('waiting', 'doing') AND x.at <= now() - $1::interval`},
+		{"alarms", alarmed, `x.cleared_at <= now() - $1::interval`},
 		{"reservations", r.Reservations, `x.created_at <= now() - $1::interval AND x.expires_at <= now()`},
 	} {
 		for {

@@ -62,12 +62,13 @@ func (db *DB) BlockRider(ctx context.Context, rider string, blocked bool, a orde
 		return fmt.Errorf("block rider: %w", err)
 	}
 	defer func() { _ = tx.Rollback(context.WithoutCancel(ctx)) }()
-	tag, err := tx.Exec(ctx, `UPDATE riders SET blocked = $2 WHERE id = $1::uuid`, uuidOrNil(rider), blocked)
+	err = tx.QueryRow(ctx, `UPDATE riders r SET blocked = $2 FROM riders old WHERE r.id = $1::uuid AND old.id = r.id
+		RETURNING jsonb_build_object('blocked', old.blocked)`, uuidOrNil(rider), blocked).Scan(&a.Before)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return fmt.Errorf("rider: %w", order.ErrNotFound)
+	}
 	if err != nil {
 		return fmt.Errorf("block rider: %w", err)
-	}
-	if tag.RowsAffected() == 0 {
-		return fmt.Errorf("rider: %w", order.ErrNotFound)
 	}
 	b := &pgx.Batch{}
 	queueAudit(b, a)
@@ -106,4 +107,17 @@ func (db *DB) Riders(ctx context.Context, after string, limit int) ([]order.Ride
 		return nil, fmt.Errorf("list riders: %w", err)
 	}
 	return pgx.CollectRows(rows, pgx.RowToStructByPos[order.RiderRow])
+}
+
+// Rider reads a rider; ErrNotFound where there is none.
+func (db *DB) Rider(ctx context.Context, id string) (order.RiderRow, error) {
+	rows, err := db.pool.Query(ctx, `SELECT id::text, blocked, rider_group, created_at, erased_at FROM riders WHERE id = $1::uuid`, uuidOrNil(id))
+	if err != nil {
+		return order.RiderRow{}, fmt.Errorf("read rider: %w", err)
+	}
+	row, err := pgx.CollectExactlyOneRow(rows, pgx.RowToStructByPos[order.RiderRow])
+	if errors.Is(err, pgx.ErrNoRows) {
+		return row, fmt.Errorf("rider %s: %w", id, order.ErrNotFound)
+	}
+	return row, err
 }

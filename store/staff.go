@@ -26,23 +26,28 @@ func (db *DB) AddFirstRun(ctx context.Context, hash [32]byte, life time.Duration
 // transaction; order.ErrNotFound when the link is unknown, used or too old, or
 // staff exist already.
 func (db *DB) UseFirstRun(ctx context.Context, link [32]byte, s order.Staff, key order.APIKey, keyHash [32]byte, a order.Audit) error {
-	tx, err := db.pool.Begin(ctx)
+	err := pgx.BeginFunc(ctx, db.pool, func(tx pgx.Tx) error {
+		if err := spendFirstRun(ctx, tx, link); err != nil {
+			return err
+		}
+		return addStaff(ctx, tx, s, key, keyHash, a)
+	})
 	if err != nil {
 		return fmt.Errorf("first run: %w", err)
 	}
-	defer func() { _ = tx.Rollback(context.WithoutCancel(ctx)) }()
+	return nil
+}
+
+func spendFirstRun(ctx context.Context, tx pgx.Tx, link [32]byte) error {
 	tag, err := tx.Exec(ctx, `UPDATE first_run_links SET used_at = now() WHERE hash = $1 AND used_at IS NULL
 		AND expires_at > now() AND NOT EXISTS (SELECT FROM staff)`, link[:])
 	if err != nil {
-		return fmt.Errorf("first run: %w", err)
+		return err
 	}
 	if tag.RowsAffected() != 1 {
 		return fmt.Errorf("first-run link: %w", order.ErrNotFound)
 	}
-	if err := addStaff(ctx, tx, s, key, keyHash, a); err != nil {
-		return fmt.Errorf("first run: %w", err)
-	}
-	return tx.Commit(ctx)
+	return nil
 }
 
 // AddStaff makes a staff member with a first key; ErrExists when the name is
@@ -61,28 +66,119 @@ func (db *DB) AddStaff(ctx context.Context, s order.Staff, key order.APIKey, key
 
 func addStaff(ctx context.Context, tx pgx.Tx, s order.Staff, key order.APIKey, keyHash [32]byte, a order.Audit) error {
 	b := &pgx.Batch{}
-	b.Queue(`INSERT INTO staff (id, name, role, created_at) VALUES ($1, $2, $3, now())`, s.ID, s.Name, s.Role)
-	b.Queue(`INSERT INTO api_keys (id, hash, staff, label, role, created_at) VALUES ($1, $2, $3, $4, $5, now())`,
-		key.ID, keyHash[:], s.ID, key.Label, key.Role)
+	queueStaff(b, s)
+	queueKey(b, key, keyHash)
 	queueAudit(b, a)
 	return domainError(tx.SendBatch(ctx, b).Close())
 }
 
+func queueStaff(b *pgx.Batch, s order.Staff) {
+	queueVenuesKnown(b, s.Venues)
+	b.Queue(`INSERT INTO staff (id, name, role, venues, created_at) VALUES ($1, $2, $3, $4, now())`, s.ID, s.Name, s.Role, s.Venues)
+}
+
+func queueKey(b *pgx.Batch, key order.APIKey, hash [32]byte) {
+	queueVenuesKnown(b, key.Venues)
+	b.Queue(`INSERT INTO api_keys (id, hash, staff, label, role, venues, created_at) VALUES ($1, $2, $3, $4, $5, $6, now())`,
+		key.ID, hash[:], key.Staff, key.Label, key.Role, key.Venues)
+}
+
+// queueVenuesKnown fails with order.ErrUnknown unless all of the venues exist.
+func queueVenuesKnown(b *pgx.Batch, venues []string) {
+	if len(venues) == 0 {
+		return
+	}
+	b.Queue(`SELECT v FROM unnest($1::text[]) v WHERE NOT EXISTS (SELECT FROM venues WHERE id = v) LIMIT 1`, venues).
+		Query(func(rows pgx.Rows) error {
+			unknown, err := pgx.CollectRows(rows, pgx.RowTo[string])
+			if err == nil && len(unknown) > 0 {
+				return fmt.Errorf("venue %q: %w", unknown[0], order.ErrUnknown)
+			}
+			return err
+		})
+}
+
+const staffColumns = `s.id::text, s.name, s.role, s.venues, s.disabled_at, s.password IS NOT NULL,
+	(SELECT count(*) FROM passkeys p WHERE p.staff = s.id AND p.revoked_at IS NULL),
+	greatest((SELECT max(seen_at) FROM logins l WHERE l.staff = s.id), (SELECT max(last_used_at) FROM api_keys k WHERE k.staff = s.id))`
+
+func scanStaff(row pgx.CollectableRow) (order.Staff, error) {
+	var s order.Staff
+	err := row.Scan(&s.ID, &s.Name, &s.Role, &s.Venues, &s.Disabled, &s.Password, &s.Passkeys, &s.Seen)
+	return s, err
+}
+
 // StaffList lists all members by name.
 func (db *DB) StaffList(ctx context.Context) ([]order.Staff, error) {
-	rows, err := db.pool.Query(ctx, `SELECT id::text, name, role FROM staff ORDER BY name`)
+	rows, err := db.pool.Query(ctx, `SELECT `+staffColumns+` FROM staff s ORDER BY name`)
 	if err != nil {
 		return nil, fmt.Errorf("list staff: %w", err)
 	}
-	return pgx.CollectRows(rows, pgx.RowToStructByPos[order.Staff])
+	return pgx.CollectRows(rows, scanStaff)
 }
 
-// StaffByKey returns whose key it is, with the key's role; order.ErrNotFound when
-// it is unknown or revoked or its owner disabled.
+// StaffByID returns one member, disabled or not; order.ErrNotFound.
+func (db *DB) StaffByID(ctx context.Context, id string) (order.Staff, error) {
+	rows, err := db.pool.Query(ctx, `SELECT `+staffColumns+` FROM staff s WHERE s.id = $1::uuid`, uuidOrNil(id))
+	if err != nil {
+		return order.Staff{}, fmt.Errorf("member: %w", err)
+	}
+	s, err := pgx.CollectExactlyOneRow(rows, scanStaff)
+	if errors.Is(err, pgx.ErrNoRows) {
+		err = order.ErrNotFound
+	}
+	if err != nil {
+		return s, fmt.Errorf("member: %w", err)
+	}
+	return s, nil
+}
+
+// ChangeStaff replaces a member's role, venues and disabled, and fills in the before of
+// the audit; who is disabled is signed out. order.ErrNotFound, order.ErrUnknown for a
+// venue, order.ErrLastAdmin when no admin of all venues would be left.
+func (db *DB) ChangeStaff(ctx context.Context, s order.Staff, disabled bool, a order.Audit) error {
+	err := pgx.BeginFunc(ctx, db.pool, func(tx pgx.Tx) error {
+		if err := lockAdmins(ctx, tx); err != nil {
+			return err
+		}
+		var before []byte
+		err := tx.QueryRow(ctx, `SELECT jsonb_build_object('name', name, 'role', role, 'venues', venues, 'disabled', disabled_at IS NOT NULL)
+			FROM staff WHERE id = $1::uuid FOR UPDATE`, uuidOrNil(s.ID)).Scan(&before)
+		if errors.Is(err, pgx.ErrNoRows) {
+			return order.ErrNotFound
+		}
+		if err != nil {
+			return err
+		}
+		a.Before = before
+		b := &pgx.Batch{}
+		queueVenuesKnown(b, s.Venues)
+		b.Queue(`UPDATE staff SET role = $2, venues = $3,
+			disabled_at = CASE WHEN $4 THEN coalesce(disabled_at, now()) END WHERE id = $1`, s.ID, s.Role, s.Venues, disabled)
+		if disabled {
+			queueSignOut(b, s.ID, "")
+			b.Queue(`UPDATE invites SET used_at = now() WHERE staff = $1 AND used_at IS NULL`, s.ID)
+		}
+		queueAudit(b, a)
+		if err := tx.SendBatch(ctx, b).Close(); err != nil {
+			return domainError(err)
+		}
+		return adminLeft(ctx, tx)
+	})
+	if err != nil {
+		return fmt.Errorf("change member: %w", err)
+	}
+	return nil
+}
+
+// StaffByKey returns whose key it is, with what both the key and its owner may;
+// order.ErrNotFound when it is unknown or revoked or its owner disabled.
 func (db *DB) StaffByKey(ctx context.Context, hash [32]byte) (order.Staff, error) {
 	var s order.Staff
-	err := db.pool.QueryRow(ctx, `SELECT s.id::text, s.name, k.role FROM api_keys k JOIN staff s ON s.id = k.staff
-		WHERE k.hash = $1 AND k.revoked_at IS NULL AND s.disabled_at IS NULL`, hash[:]).Scan(&s.ID, &s.Name, &s.Role)
+	var role order.Role
+	var venues []string
+	err := db.pool.QueryRow(ctx, `SELECT s.id::text, s.name, s.role, s.venues, k.role, k.venues FROM api_keys k JOIN staff s ON s.id = k.staff
+		WHERE k.hash = $1 AND k.revoked_at IS NULL AND s.disabled_at IS NULL`, hash[:]).Scan(&s.ID, &s.Name, &s.Role, &s.Venues, &role, &venues)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return s, fmt.Errorf("api key: %w", order.ErrNotFound)
 	}
@@ -94,12 +190,12 @@ func (db *DB) StaffByKey(ctx context.Context, hash [32]byte) (order.Staff, error
 	if err != nil {
 		return s, fmt.Errorf("note use of api key: %w", err)
 	}
-	return s, nil
+	return s.Bounded(role, venues), nil
 }
 
 // APIKeys lists all keys, newest first.
 func (db *DB) APIKeys(ctx context.Context) ([]order.APIKey, error) {
-	rows, err := db.pool.Query(ctx, `SELECT id::text, staff::text, label, role, created_at, last_used_at, revoked_at
+	rows, err := db.pool.Query(ctx, `SELECT id::text, staff::text, label, role, venues, created_at, last_used_at, revoked_at
 		FROM api_keys ORDER BY id DESC`)
 	if err != nil {
 		return nil, fmt.Errorf("list api keys: %w", err)
@@ -107,51 +203,79 @@ func (db *DB) APIKeys(ctx context.Context) ([]order.APIKey, error) {
 	return pgx.CollectRows(rows, pgx.RowToStructByPos[order.APIKey])
 }
 
-// AddAPIKey gives a staff member another key.
+// AddAPIKey gives a staff member another key; order.ErrUnknown for the member or a
+// venue, order.ErrInvalid when the member may less than the key would.
 func (db *DB) AddAPIKey(ctx context.Context, key order.APIKey, hash [32]byte, a order.Audit) error {
-	b := &pgx.Batch{}
-	b.Queue(`INSERT INTO api_keys (id, hash, staff, label, role, created_at) VALUES ($1, $2, $3, $4, $5, now())`,
-		key.ID, hash[:], key.Staff, key.Label, key.Role)
-	queueAudit(b, a)
-	if err := db.pool.SendBatch(ctx, b).Close(); err != nil {
-		return fmt.Errorf("add api key: %w", domainError(err))
+	err := pgx.BeginFunc(ctx, db.pool, func(tx pgx.Tx) error {
+		var role order.Role
+		err := tx.QueryRow(ctx, `SELECT role FROM staff WHERE id = $1::uuid AND disabled_at IS NULL FOR SHARE`, uuidOrNil(key.Staff)).Scan(&role)
+		switch {
+		case errors.Is(err, pgx.ErrNoRows):
+			return fmt.Errorf("member %s: %w", key.Staff, order.ErrUnknown)
+		case err != nil:
+			return err
+		case !role.Includes(key.Role):
+			return fmt.Errorf("the member is %s, and their key cannot be %s: %w", role, key.Role, order.ErrInvalid)
+		}
+		b := &pgx.Batch{}
+		queueKey(b, key, hash)
+		queueAudit(b, a)
+		return domainError(tx.SendBatch(ctx, b).Close())
+	})
+	if err != nil {
+		return fmt.Errorf("add api key: %w", err)
 	}
 	return nil
 }
 
 // RevokeAPIKey ends a key; order.ErrNotFound when there is none, order.ErrLastAdmin
-// when nobody could make another afterwards.
+// when no admin of all venues could come in afterwards.
 func (db *DB) RevokeAPIKey(ctx context.Context, id string, a order.Audit) error {
-	tx, err := db.pool.Begin(ctx)
+	err := pgx.BeginFunc(ctx, db.pool, func(tx pgx.Tx) error {
+		if err := lockAdmins(ctx, tx); err != nil {
+			return err
+		}
+		err := tx.QueryRow(ctx, `UPDATE api_keys k SET revoked_at = coalesce(k.revoked_at, now()) FROM api_keys old
+			WHERE k.id = $1::uuid AND old.id = k.id RETURNING jsonb_build_object('staff', old.staff, 'label', old.label, 'role', old.role,
+				'venues', old.venues, 'revoked_at', old.revoked_at)`, uuidOrNil(id)).Scan(&a.Before)
+		if errors.Is(err, pgx.ErrNoRows) {
+			return order.ErrNotFound
+		}
+		if err != nil {
+			return err
+		}
+		if err := adminLeft(ctx, tx); err != nil {
+			return err
+		}
+		b := &pgx.Batch{}
+		queueAudit(b, a)
+		return tx.SendBatch(ctx, b).Close()
+	})
 	if err != nil {
 		return fmt.Errorf("revoke api key: %w", err)
 	}
-	defer func() { _ = tx.Rollback(context.WithoutCancel(ctx)) }()
-	// One at a time: two admins who revoke each other's key must not both succeed.
-	if _, err := tx.Exec(ctx, `SELECT pg_advisory_xact_lock(hashtext('unlatch admin keys'))`); err != nil {
-		return fmt.Errorf("revoke api key: %w", err)
+	return nil
+}
+
+// lockAdmins lets one at a time take away what an admin needs: two who do it to each
+// other must not both succeed.
+func lockAdmins(ctx context.Context, tx pgx.Tx) error {
+	_, err := tx.Exec(ctx, `SELECT pg_advisory_xact_lock(hashtext('unlatch admin keys'))`)
+	return err
+}
+
+// adminLeft is order.ErrLastAdmin unless an admin of all venues can still come in, with
+// a key, a password or a passkey. The transaction holds the lock.
+func adminLeft(ctx context.Context, tx pgx.Tx) error {
+	var left bool
+	err := tx.QueryRow(ctx, `SELECT EXISTS (SELECT FROM staff s WHERE s.role = 'admin' AND s.venues IS NULL AND s.disabled_at IS NULL
+		AND (s.password IS NOT NULL
+			OR EXISTS (SELECT FROM passkeys p WHERE p.staff = s.id AND p.revoked_at IS NULL)
+			OR EXISTS (SELECT FROM api_keys k WHERE k.staff = s.id AND k.role = 'admin' AND k.venues IS NULL AND k.revoked_at IS NULL)))`).Scan(&left)
+	if err == nil && !left {
+		err = order.ErrLastAdmin
 	}
-	tag, err := tx.Exec(ctx, `UPDATE api_keys SET revoked_at = coalesce(revoked_at, now()) WHERE id = $1::uuid`, uuidOrNil(id))
-	if err != nil {
-		return fmt.Errorf("revoke api key: %w", err)
-	}
-	if tag.RowsAffected() == 0 {
-		return fmt.Errorf("api key: %w", order.ErrNotFound)
-	}
-	var admins int
-	if err := tx.QueryRow(ctx, `SELECT count(*) FROM api_keys k JOIN staff s ON s.id = k.staff
-		WHERE k.role = 'admin' AND k.revoked_at IS NULL AND s.disabled_at IS NULL`).Scan(&admins); err != nil {
-		return fmt.Errorf("revoke api key: %w", err)
-	}
-	if admins == 0 {
-		return fmt.Errorf("revoke api key: %w", order.ErrLastAdmin)
-	}
-	b := &pgx.Batch{}
-	queueAudit(b, a)
-	if err := tx.SendBatch(ctx, b).Close(); err != nil {
-		return fmt.Errorf("revoke api key: %w", err)
-	}
-	return tx.Commit(ctx)
+	return err
 }
 
 // AuditPage lists privileged acts, newest first.
@@ -167,8 +291,8 @@ func (db *DB) AuditPage(ctx context.Context, after string, limit int) ([]order.A
 }
 
 // Items lists open items, oldest first, or all of them newest first. An empty kind
-// or venue filters nothing.
-func (db *DB) Items(ctx context.Context, all bool, kind, venue string, limit int) ([]order.ItemRow, error) {
+// filters nothing, venues unless they are nil.
+func (db *DB) Items(ctx context.Context, all bool, kind string, venues []string, limit int) ([]order.ItemRow, error) {
 	var f filter
 	sort := "at DESC"
 	if !all {
@@ -176,15 +300,16 @@ func (db *DB) Items(ctx context.Context, all bool, kind, venue string, limit int
 		sort = "at"
 	}
 	f.when(kind != "", "kind = %s", kind)
-	f.when(venue != "", "venue = %s", venue)
+	f.when(venues != nil, "venue = ANY(%s)", venues)
 	rows, err := db.pool.Query(ctx, `SELECT id::text, kind, subject, device, coalesce(order_id::text, ''), venue, detail,
-		at, closed_at, coalesce(closed_by, '') FROM items`+f.sql(sort, limit), f.args...)
+		at, closed_at, coalesce(closed_by, ''), owner, coalesce((SELECT s.name FROM staff s WHERE s.id::text = items.owner), '') FROM items`+f.sql(sort, limit), f.args...)
 	if err != nil {
 		return nil, fmt.Errorf("list open items: %w", err)
 	}
 	return pgx.CollectRows(rows, func(row pgx.CollectableRow) (order.ItemRow, error) {
 		var i order.ItemRow
-		err := row.Scan(&i.ID, &i.Kind, &i.Subject, &i.Device, &i.Order, &i.Venue, &i.Detail, &i.At, &i.ClosedAt, &i.ClosedBy)
+		err := row.Scan(&i.ID, &i.Kind, &i.Subject, &i.Device, &i.Order, &i.Venue, &i.Detail, &i.At, &i.ClosedAt, &i.ClosedBy,
+			&i.Owner, &i.OwnerName)
 		return i, err
 	})
 }
@@ -218,6 +343,39 @@ func (db *DB) CloseItem(ctx context.Context, id string, a order.Audit) error {
 	queueAudit(b, a)
 	if err := tx.SendBatch(ctx, b).Close(); err != nil {
 		return fmt.Errorf("close item: %w", err)
+	}
+	return tx.Commit(ctx)
+}
+
+// AssignItem says who deals with an open item; "" = nobody. order.ErrNotFound;
+// order.ErrUnknown: there is no such member, or they work here no more.
+func (db *DB) AssignItem(ctx context.Context, id, owner string, a order.Audit) error {
+	fail := func(err error) error { return fmt.Errorf("assign item: %w", err) }
+	tx, err := db.pool.Begin(ctx)
+	if err != nil {
+		return fail(err)
+	}
+	defer func() { _ = tx.Rollback(context.WithoutCancel(ctx)) }()
+	err = tx.QueryRow(ctx, `SELECT jsonb_build_object('owner', owner) FROM items WHERE id = $1::uuid AND closed_at IS NULL FOR UPDATE`,
+		uuidOrNil(id)).Scan(&a.Before)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return fail(order.ErrNotFound)
+	}
+	if err != nil {
+		return fail(err)
+	}
+	tag, err := tx.Exec(ctx, `UPDATE items SET owner = $2 WHERE id = $1 AND ($2 = '' OR EXISTS (SELECT FROM staff s WHERE s.id::text = $2
+		AND s.disabled_at IS NULL))`, id, owner)
+	if err != nil {
+		return fail(err)
+	}
+	if tag.RowsAffected() == 0 {
+		return fail(fmt.Errorf("member %s: %w", owner, order.ErrUnknown))
+	}
+	b := &pgx.Batch{}
+	queueAudit(b, a)
+	if err := tx.SendBatch(ctx, b).Close(); err != nil {
+		return fail(err)
 	}
 	return tx.Commit(ctx)
 }

@@ -41,6 +41,9 @@ func (db *DB) Relay(ctx context.Context, limit int, route func([]order.Update) e
 	for i, u := range batch {
 		updates[i] = order.Update{Subject: u.Subject, Payload: u.Payload}
 	}
+	if err := queueEvents(ctx, tx, updates); err != nil {
+		return 0, fmt.Errorf("write updates down for webhooks: %w", err)
+	}
 	if err := route(updates); err != nil {
 		return 0, fmt.Errorf("route updates: %w", err)
 	}

@@ -41,20 +41,29 @@ func (db *DB) PutVenue(ctx context.Context, v order.Venue, a order.Audit) error 
 	if err := v.Check(); err != nil {
 		return err
 	}
-	b := &pgx.Batch{}
-	b.Queue(`INSERT INTO venues (id, name, time_zone, open, lat, lng, start_radius, phone, kiosk_only, opening_hours, geofence)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
-		ON CONFLICT (id) DO UPDATE SET name = $2, time_zone = $3, open = $4, lat = $5, lng = $6, start_radius = $7,
-			phone = $8, kiosk_only = $9, opening_hours = $10, geofence = $11`, v.ID, v.Name, v.TimeZone, v.Open, v.Lat, v.Lng, v.StartRadius,
-		v.Phone, v.KioskOnly, v.Hours.String(), v.Fence)
-	if !v.Open || v.KioskOnly {
-		// A start that loaded the venue while it was allowed is guarded by its outlet's
-		// version, and so fails and looks again. Locked in order, as Apply locks.
-		b.Queue(`UPDATE outlets o SET version = version + 1 FROM (SELECT device, n FROM outlets WHERE device IN
-			(SELECT id FROM devices WHERE venue = $1) ORDER BY device, n FOR UPDATE) x WHERE o.device = x.device AND o.n = x.n`, v.ID)
-	}
-	queueAudit(b, a)
-	if err := db.pool.SendBatch(ctx, b).Close(); err != nil {
+	err := pgx.BeginFunc(ctx, db.pool, func(tx pgx.Tx) error {
+		err := tx.QueryRow(ctx, `SELECT jsonb_build_object('name', name, 'time_zone', time_zone, 'open', open, 'lat', lat, 'lng', lng,
+			'start_radius_m', start_radius, 'opening_hours', opening_hours, 'kiosk_only', kiosk_only, 'phone', phone, 'geofence', geofence)
+			FROM venues WHERE id = $1 FOR UPDATE`, v.ID).Scan(&a.Before)
+		if err != nil && !errors.Is(err, pgx.ErrNoRows) {
+			return err
+		}
+		b := &pgx.Batch{}
+		b.Queue(`INSERT INTO venues (id, name, time_zone, open, lat, lng, start_radius, phone, kiosk_only, opening_hours, geofence)
+			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
+			ON CONFLICT (id) DO UPDATE SET name = $2, time_zone = $3, open = $4, lat = $5, lng = $6, start_radius = $7,
+				phone = $8, kiosk_only = $9, opening_hours = $10, geofence = $11`, v.ID, v.Name, v.TimeZone, v.Open, v.Lat, v.Lng, v.StartRadius,
+			v.Phone, v.KioskOnly, v.Hours.String(), v.Fence)
+		if !v.Open || v.KioskOnly {
+			// A start that loaded the venue while it was allowed is guarded by its outlet's
+			// version, and so fails and looks again. Locked in order, as Apply locks.
+			b.Queue(`UPDATE outlets o SET version = version + 1 FROM (SELECT device, n FROM outlets WHERE device IN
+				(SELECT id FROM devices WHERE venue = $1) ORDER BY device, n FOR UPDATE) x WHERE o.device = x.device AND o.n = x.n`, v.ID)
+		}
+		queueAudit(b, a)
+		return tx.SendBatch(ctx, b).Close()
+	})
+	if err != nil {
 		return fmt.Errorf("put venue %s: %w", v.ID, domainError(err))
 	}
 	return nil

@@ -15,7 +15,7 @@ import (
 // Vitals reads how the installation stands: one round trip, each statement by an
 // index of what is live.
 func (db *DB) Vitals(ctx context.Context) (order.Vitals, error) {
-	v := order.Vitals{Orders: map[order.State]int64{}, Payments: map[order.PaymentState]int64{}, Items: map[string]int64{}, Devices: map[string]int64{}}
+	v := order.Vitals{Orders: map[order.State]int64{}, Payments: map[order.PaymentState]int64{}, Items: map[string]int64{}, Alarms: map[order.Severity]int64{}, Devices: map[string]int64{}}
 	b := &pgx.Batch{}
 	counts := func(into func(key string, n int64), sql string, args ...any) {
 		b.Queue(sql, args...).Query(func(rows pgx.Rows) error {
@@ -51,6 +51,8 @@ func (db *DB) Vitals(ctx context.Context) (order.Vitals, error) {
 		`SELECT state, count(*) FROM payments WHERE state NOT IN ('paid', 'closed') GROUP BY state`)
 	one(&count, &v.LateFor, `SELECT count(*), coalesce(extract(epoch FROM clock_timestamp() - min(due_at)), 0)::float8
 		FROM payments WHERE due_at <= clock_timestamp()`)
+	counts(func(k string, n int64) { v.Alarms[order.AlarmKind(k).Severity()] += n }, `SELECT kind, count(*) FROM alarms
+		WHERE cleared_at IS NULL AND coalesce(snoozed_until, '-infinity') <= now() GROUP BY kind`)
 	counts(func(k string, n int64) { v.Items[k] = n }, `SELECT kind, count(*) FROM items WHERE closed_at IS NULL GROUP BY kind`)
 	counts(func(k string, n int64) { v.Devices[k] = n }, `SELECT service, count(*) FROM devices GROUP BY service`)
 	one(&v.Silent, &unused, `SELECT count(*), 0::float8 FROM devices WHERE service = 'in_service'

@@ -57,7 +57,7 @@ const benchRiders = 32
 
 // unlimited lets one source play many riders.
 var unlimited = api.Limits{Rider: api.Limit{PerSecond: 1e6, Burst: 1e6}, Words: api.Limit{PerSecond: 1e6, Burst: 1e6}, Code: api.Limit{PerSecond: 1e6, Burst: 1e6},
-	Source: api.Limit{PerSecond: 1e6, Burst: 1e6}}
+	Source: api.Limit{PerSecond: 1e6, Burst: 1e6}, SignIn: api.Limit{PerSecond: 1e6, Burst: 1e6}}
 
 // bench is a benchmark's installation: one replica, simulated bikes, riders.
 type bench struct {

@@ -72,6 +72,7 @@ func wantProblem(t *testing.T, what string, err error, code string) {
 // TestStickersArePrintedBeforeTheyAreBound goes the way of a sticker: minted in a
 // batch, printed, scanned too early, hung up in the field, moved, swapped, revoked.
 func TestStickersArePrintedBeforeTheyAreBound(t *testing.T) {
+	t.Parallel()
 	v := newVenue(t, venueConfig{Bikes: []string{"bike-1", "bike-2"}, Pumps: []string{"pump-1"}, Riders: []string{"ann"}})
 	admin, field, viewer := v.staffed(order.Admin), v.staffed(order.Field), v.staffed(order.Viewer)
 	ann := v.rider("ann", 0, 100_00)
@@ -372,6 +373,28 @@ func TestTheCommandLinePrintsStickers(t *testing.T) {
 		t.Fatal(err)
 	}
 	wantProblem(t, "a large batch", admin.do(v.ctx, http.MethodGet, "/v1/operator/codes/batches/"+large.ID+"/sheet.pdf", "", nil, nil), "code_batch_too_large")
+	// A large one in parts, and one label of it again.
+	for query, want := range map[string]int{"?first=1001": 1, "?first=995&last=999": 5, "?first=7&last=7": 1} {
+		zpl, err := admin.bytes(v.ctx, "/v1/operator/codes/batches/"+large.ID+"/labels.zpl"+query)
+		if got := bytes.Count(zpl, []byte("^XA")); err != nil || got != want {
+			t.Errorf("labels.zpl%s: %d labels, want %d: %v", query, got, want, err)
+		}
+	}
+	wantProblem(t, "labels that the batch has not", admin.do(v.ctx, http.MethodGet, "/v1/operator/codes/batches/"+large.ID+"/sheet.pdf?first=1002", "", nil, nil), "label_invalid")
+	var sheets api.LabelSheetList
+	if err := admin.do(v.ctx, http.MethodGet, "/v1/operator/codes/sheets", "", nil, &sheets); err != nil || len(sheets.Sheets) != 12 {
+		t.Errorf("%d sheets: %v", len(sheets.Sheets), err)
+	}
+	var again api.BatchCodes
+	if err := admin.do(v.ctx, http.MethodGet, "/v1/operator/codes/batches/"+large.ID+"/codes?limit=1", "", nil, &again); err != nil {
+		t.Fatal(err)
+	}
+	for path, begins := range map[string]string{"ruler.pdf?sheet=a4-3x8&offset_x=0.5": "%PDF", again.Codes[0].Number + "/label.pdf?sheet=a4-3x8&start=17": "%PDF",
+		again.Codes[0].Printed + "/label.zpl": "^XA"} {
+		if b, err := admin.bytes(v.ctx, "/v1/operator/codes/"+path); err != nil || !bytes.HasPrefix(b, []byte(begins)) {
+			t.Errorf("%s: %v, %.20q", path, err, b)
+		}
+	}
 
 	pages := filepath.Join(dir, "page")
 	if _, err := exec.LookPath("pdftoppm"); err != nil && os.Getenv("CI") != "true" {

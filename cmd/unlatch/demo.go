@@ -145,7 +145,7 @@ func (d *demo) play(ctx context.Context, db opened, out io.Writer) error {
 		return err
 	}
 	c := nodeConfig{DatabaseURL: db.url, Keys: k, StoreDir: d.dir, HTTP: address, MQTT: d.MQTT, NATS: d.NATS,
-		Domain: domain, CodeScheme: "http", Operator: "Demo Campus", Log: d.log, Limits: demoLimits,
+		Domain: domain, CodeScheme: "http", Operator: "Demo Campus", Log: d.log, Limits: demoLimits, WebhooksPrivate: true,
 		Orders: order.Config{StartDeadline: d.StartDeadline, Patience: d.Patience, MaxRide: d.MaxRide, BalanceCap: demoBalanceCap}}
 	double.fill(&c)
 	if err := d.journey.fill(&c, d.Riders, double); err != nil {
@@ -454,7 +454,7 @@ func (d *demo) announce(out io.Writer) error {
 	d.announceStation(w)
 	fmt.Fprintf(w, "Top up, ride on Pay Score, pay before fuelling: README.md, \"Pay with WeChat\"; WeChat's double listens on $WECHAT.\n")
 	if d.ready.FirstRun != "" {
-		fmt.Fprintf(w, "Staff key, once: %s\n", d.ready.FirstRun)
+		fmt.Fprintf(w, "Staff and console, once: %s\n", d.ready.FirstRun)
 	}
 	if _, err := io.WriteString(out, w.String()); err != nil {
 		return err

@@ -49,6 +49,7 @@ type double struct {
 	login   weChatLogin
 	cashier *wechat.Cashier
 	teller  order.Teller
+	app     *wechat.App
 
 	mu     sync.Mutex
 	notify string // URL of the node
@@ -85,6 +86,7 @@ func newDouble(ctx context.Context, group *errgroup.Group, address string, names
 	if err != nil {
 		return nil, err
 	}
+	d.app = app
 	messenger, err := wechat.NewMessenger(app, "")
 	if err != nil {
 		return nil, err
@@ -97,7 +99,7 @@ func newDouble(ctx context.Context, group *errgroup.Group, address string, names
 
 // fill gives a node the merchant's side of the double.
 func (d *double) fill(c *nodeConfig) {
-	c.Login, c.Cashier, c.Teller = d.login, d.cashier, d.teller
+	c.Login, c.Cashier, c.Teller, c.Phone = d.login, d.cashier, d.teller, phoneOf(d.app)
 	c.Orders.WeChatPay, c.Orders.Messages = true, true
 	if c.Orders.RiskCap == 0 {
 		c.Orders.RiskCap = demoRiskCap

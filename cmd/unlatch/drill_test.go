@@ -420,7 +420,7 @@ func (d *drill) photograph(url string) photo {
 		}
 		page.After = orders[len(orders)-1].ID
 	}
-	items, err := db.Items(d.ctx, true, "", "", 2000)
+	items, err := db.Items(d.ctx, true, "", nil, 2000)
 	if err != nil {
 		d.t.Fatal(err)
 	}
@@ -470,7 +470,7 @@ func (d *drill) square(before map[string]billing.Fen, calledOff string) {
 	if _, err := d.nodes[0].db.MatchBill(d.ctx, today, d.billed(today)); err != nil {
 		d.t.Fatal(err)
 	}
-	items, err := d.nodes[0].db.Items(d.ctx, false, order.ItemBill, "", 100)
+	items, err := d.nodes[0].db.Items(d.ctx, false, order.ItemBill, nil, 100)
 	if err != nil {
 		d.t.Fatal(err)
 	}

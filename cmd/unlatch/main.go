@@ -31,6 +31,7 @@ type cli struct {
 	Devices   devicesCmd         `cmd:"" help:"Make devices known and write their provisioning files."`
 	Codes     codesCmd           `cmd:"" help:"Mint codes and draw their symbols."`
 	Keys      keysCmd            `cmd:"" help:"Rotate the keys that sign commands and encrypt riders' identities."`
+	Staff     staffCmd           `cmd:"" help:"Let a member of staff in again who lost the password."`
 	Sim       simCmd             `cmd:"" help:"Run simulated locks and pumps from provisioning files against any broker."`
 	Migrate   migrateCmd         `cmd:"" help:"Bring the database's schema to this version."`
 	Backup    backupCmd          `cmd:"" help:"Write the database and the keys into one file, beside a running installation."`
@@ -40,6 +41,8 @@ type cli struct {
 	Doctor    doctorCmd          `cmd:"" help:"Say what is wrong with an installation, and how to mend it."`
 	Prove     proveCmd           `cmd:"" help:"Run schedules of bad luck through the real decision code and the simulated firmware."`
 	Bench     benchCmd           `cmd:"" help:"Measure floors and product in one run and print their ratios."`
+	Crowd     crowdCmd           `cmd:"" hidden:"" help:"Run a large installation to measure the console against."`
+	Crowds    crowdDevicesCmd    `cmd:"" hidden:"" name:"crowd-devices" help:"The simulated devices of crowd."`
 	OpenAPI   openapiCmd         `cmd:"" name:"openapi" help:"Print the HTTP API's OpenAPI 3.1 document."`
 	Version   kong.VersionFlag   `env:"-" help:"Print the version and leave."`
 	LogFormat string             `name:"log-format" default:"text" enum:"text,json" env:"UNLATCH_LOG_FORMAT" help:"Form of log lines: ${enum}."`

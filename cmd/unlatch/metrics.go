@@ -36,8 +36,21 @@ func (n *node) metrics(conn *bus.Conn) http.Handler {
 	counter("acks", "Acks published.", func() float64 { return float64(c.Acked.Load()) })
 	counter("commands_sent", "Publishes of commands that left.", func() float64 { return float64(n.dispatch.Sent.Load()) })
 	counter("commands_unsent", "Publishes of commands that did not leave.", func() float64 { return float64(n.dispatch.Unsent.Load()) })
+	counter("webhooks_arrived", "Events that a webhook took.", func() float64 { arrived, _, _ := n.webhooks.Counts(); return float64(arrived) })
+	counter("webhooks_failed", "Tries that a webhook did not take.", func() float64 { _, failed, _ := n.webhooks.Counts(); return float64(failed) })
+	counter("webhooks_given_up", "Events that a webhook never took.", func() float64 { _, _, up := n.webhooks.Counts(); return float64(up) })
 	gauge("http_in_flight", "Requests that are being answered, waiting ones included.", func() float64 { requests, _ := n.api.Load(); return float64(requests) })
 	gauge("http_waiting", "Requests that only wait for an order to move.", func() float64 { _, waits := n.api.Load(); return float64(waits) })
+	counter("command_hops_lost", "Times of commands that were not written down.", func() float64 { return float64(n.hops.Lost.Load()) })
+	l := n.live.Counts()
+	counter("fleet_events", "Events of the fleet's stream.", func() float64 { return float64(l.Events.Load()) })
+	counter("fleet_resyncs", "Streams that were told to begin anew: too slow, cut for too long, or of another replica.", func() float64 { return float64(l.Resyncs.Load()) })
+	counter("fleet_snapshots", "Snapshots of the fleet that were written.", func() float64 { return float64(l.Snapshots.Load()) })
+	counter("fleet_failures", "Looks at the fleet that the database did not answer.", func() float64 { return float64(l.Failures.Load()) })
+	gauge("fleet_streams", "Streams of the fleet that are open.", func() float64 { return float64(n.live.Size().Followers) })
+	gauge("fleet_devices", "Devices that this replica holds in memory; 0 while nobody looks.", func() float64 { return float64(n.live.Size().Devices) })
+	gauge("fleet_ring_events", "Events that a stream can go on over.", func() float64 { return float64(n.live.Size().Events) })
+	gauge("fleet_ring_bytes", "Bytes of them.", func() float64 { return float64(n.live.Size().Bytes) })
 	gauge("nats_connected", "1 while the connection to NATS is up.", func() float64 { return truth(conn.Stats().Connected) })
 	gauge("broker_connected", "1 while the connection to the broker is up and devices can log in.", func() float64 {
 		return truth(n.link.Connected() && n.trouble.Load() == nil)
@@ -119,6 +132,7 @@ var (
 	vitalPayments   = vital("payments_open", "Payments at WeChat that are not done, by state.", "state")
 	vitalLate       = vital("payments_late_seconds", "For how long the next step of a payment has been due; 0 = none.")
 	vitalItems      = vital("items_open", "Open items by kind.", "kind")
+	vitalAlarms     = vital("alarms_open", "Alarms that are open and not hidden, by severity.", "severity")
 	vitalDevices    = vital("devices", "Devices by service.", "service")
 	vitalSilent     = vital("devices_silent", "Devices in service that were not heard for ten minutes.")
 	vitalFindings   = vital("audit_findings", "What the newest audit found, by view.", "view")
@@ -128,7 +142,7 @@ var (
 
 func (v *vitals) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{vitalsUp, vitalOrders, vitalUnresolved, vitalWaiting, vitalWaitingFor, vitalBehind, vitalDue, vitalDueFor,
-		vitalOutbox, vitalPayments, vitalLate, vitalItems, vitalDevices, vitalSilent, vitalFindings, vitalAuditAt, vitalAuditTook} {
+		vitalOutbox, vitalPayments, vitalLate, vitalItems, vitalAlarms, vitalDevices, vitalSilent, vitalFindings, vitalAuditAt, vitalAuditTook} {
 		ch <- d
 	}
 }
@@ -171,6 +185,9 @@ func (v *vitals) Collect(ch chan<- prometheus.Metric) {
 	gauge(vitalLate, x.LateFor.Seconds())
 	for kind, count := range x.Items {
 		gauge(vitalItems, float64(count), kind)
+	}
+	for _, s := range []order.Severity{order.Critical, order.Warning} {
+		gauge(vitalAlarms, float64(x.Alarms[s]), string(s))
 	}
 	for _, s := range []device.Service{device.InService, device.Maintenance, device.OutOfService, device.Retired} {
 		gauge(vitalDevices, float64(x.Devices[string(s)]), string(s))

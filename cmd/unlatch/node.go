@@ -15,15 +15,18 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/unlatch/unlatch/api"
+	"github.com/unlatch/unlatch/billing"
 	"github.com/unlatch/unlatch/billing/wechat"
 	"github.com/unlatch/unlatch/bus"
 	"github.com/unlatch/unlatch/device"
 	"github.com/unlatch/unlatch/device/wire"
 	"github.com/unlatch/unlatch/gateway"
+	"github.com/unlatch/unlatch/live"
 	"github.com/unlatch/unlatch/order"
 	"github.com/unlatch/unlatch/qr"
 	"github.com/unlatch/unlatch/rider"
 	"github.com/unlatch/unlatch/store"
+	"github.com/unlatch/unlatch/webhook"
 )
 
 // nodeConfig is one replica of unlatch: where its parts are and what it listens
@@ -49,17 +52,21 @@ type nodeConfig struct {
 	CodePage     func(http.ResponseWriter, string, rider.View) error // nil: rider.Page
 	Around       func(http.Handler) http.Handler                     // the API's handler becomes what it returns; nil: it stays
 	Login        api.Login
-	Cashier      *wechat.Cashier   // nil: riders cannot pay with WeChat
-	Teller       order.Teller      // nil: riders are told nothing
-	Verification map[string][]byte // files by which WeChat checks the domain, by name
+	Cashier      *wechat.Cashier                                                          // nil: riders cannot pay with WeChat
+	Teller       order.Teller                                                             // nil: riders are told nothing
+	Phone        func(ctx context.Context, code string, of billing.Payer) (string, error) // nil: riders cannot give their number
+	Verification map[string][]byte                                                        // files by which WeChat checks the domain, by name
 	Orders       order.Config
 	Codes        qr.Rotation // validity and length of the codes on screens
 	Limits       api.Limits
-	Room         *room           // on the disk that this replica writes to; nil: it is not watched
-	FeedEmail    string          // contact in the public feed of bikes; "" = no feed
-	AuditEvery   time.Duration   // 0 = never by itself
-	Keep         store.Retention // zero: the defaults
-	Log          *slog.Logger
+	// WebhooksPrivate lets webhooks reach this machine and private networks.
+	WebhooksPrivate bool
+	AlarmEvery      time.Duration   // between two looks; 0 = the default
+	Room            *room           // on the disk that this replica writes to; nil: it is not watched
+	FeedEmail       string          // contact in the public feed of bikes; "" = no feed
+	AuditEvery      time.Duration   // 0 = never by itself
+	Keep            store.Retention // zero: the defaults
+	Log             *slog.Logger
 }
 
 // node is a running replica.
@@ -79,7 +86,12 @@ type node struct {
 	link       *gateway.Link
 	ingest     *gateway.Ingest
 	seen       *gateway.LastSeen
+	live       *live.Hub
+	hops       *gateway.Hops
 	dispatch   *gateway.Dispatcher
+	bulks      *order.Bulks
+	webhooks   *webhook.Sender
+	kickRelay  func() // has updates routed at once
 	timings    *timings
 	release    func()                // of the claim on the embedded broker
 	trouble    atomic.Pointer[error] // why devices cannot log in to it now; nil: they can
@@ -293,13 +305,22 @@ func (n *node) startOrders(ctx context.Context, conn *bus.Conn) error {
 	if n.dispatch, err = gateway.NewDispatcher(n.db, n.link, c.Log); err != nil {
 		return err
 	}
-	n.dispatch.Left = n.timings.left
+	hops := &gateway.Hops{Store: n.db, Log: c.Log}
+	n.hops = hops
+	n.group.Go(func() error { return hops.Run(ctx) })
+	n.dispatch.Left = func(c device.Command) { n.timings.left(c); hops.Left(c) }
 	if c.Room != nil {
 		c.Room.changed = n.roomChanged
 		c.Room.look()
 		n.group.Go(func() error { return c.Room.Run(ctx) })
 	}
 	kick := make(chan struct{}, 1)
+	n.kickRelay = func() {
+		select {
+		case kick <- struct{}{}:
+		default:
+		}
+	}
 	n.orders, err = order.New(order.ServiceConfig{Store: n.timings.store(n.db), Catalog: n.db, Due: n.db, Dispatcher: n.dispatch, LastKnown: seen,
 		Stops: n.db, Carrier: n.db, Displays: displays{c.Keys.derive("display"), c.Codes}, Tickets: order.Tickets{Secret: c.Keys.derive("ticket")}, Log: c.Log,
 		Env: order.Env{Rand: rand.Reader, Sealer: sealer, Config: c.Orders,
@@ -307,10 +328,7 @@ func (n *node) startOrders(ctx context.Context, conn *bus.Conn) error {
 		Full: n.full,
 		Committed: func(c order.Changes) {
 			n.timings.committed(c)
-			select {
-			case kick <- struct{}{}:
-			default:
-			}
+			n.kickRelay()
 			if len(c.Payments) > 0 {
 				n.noticed()
 			}
@@ -322,7 +340,7 @@ func (n *node) startOrders(ctx context.Context, conn *bus.Conn) error {
 		return err
 	}
 	n.ingest, err = gateway.NewIngest(gateway.IngestConfig{Hearer: n.timings.hearer(n.orders), Keys: deviceKeys{n.db}, Publisher: n.link,
-		Sealer: sealer, Seen: seen, Log: c.Log})
+		Sealer: sealer, Seen: seen, Acked: hops.Acked, Log: c.Log})
 	if err != nil {
 		return err
 	}
@@ -429,11 +447,23 @@ func (n *node) startHTTP(ctx context.Context, conn *bus.Conn) error {
 	if c.Cashier != nil {
 		pay = notices{c.Cashier}
 	}
-	n.api, err = api.New(api.Config{Pay: pay, Orders: n.orders, Store: n.db, Login: c.Login, Minter: n.minter, Domain: c.Domain, Scheme: c.CodeScheme,
-		Watcher: watcher{conn}, Battery: n.seen, Live: n.seen, Words: n.ingest, BluetoothService: wire.ServiceUUID,
+	if err := n.startLive(conn); err != nil {
+		return err
+	}
+	pages, err := n.console(ctx)
+	if err != nil {
+		return err
+	}
+	n.bulks = order.NewBulks(n.db, n.orders, func(err error) (code, detail string) { return n.api.Explain(err) }, c.Log)
+	var phones api.Phones
+	if c.Phone != nil {
+		phones = givenPhones{c.Phone, n.db}
+	}
+	n.api, err = api.New(api.Config{Phones: phones, BulkAdded: n.bulks.Wake, Pay: pay, Orders: n.orders, Store: n.db, Login: c.Login, Minter: n.minter, Domain: c.Domain, Scheme: c.CodeScheme,
+		Watcher: watcher{conn}, Battery: n.seen, Live: n.seen, Hub: n.live, Words: n.ingest, BluetoothService: wire.ServiceUUID,
 		Noticed: n.noticed, Verification: c.Verification,
 		StopKey: c.Keys.derive("stop"), Provision: n.provision, DisplayName: c.Operator, LabelFont: c.LabelFont, Limits: c.Limits,
-		WeChatLink: c.WeChatLink, CodePage: c.CodePage,
+		WeChatLink: c.WeChatLink, CodePage: c.CodePage, Version: version, Console: pages,
 		TrustProxy: c.TrustProxy, Log: c.Log, Observe: n.timings.answered, Feed: api.FeedConfig{Email: c.FeedEmail, Key: c.Keys.derive("feed")},
 		Ready: map[string]func(context.Context) error{
 			"database": n.db.Ping,
@@ -457,6 +487,7 @@ func (n *node) startHTTP(ctx context.Context, conn *bus.Conn) error {
 		return err
 	}
 	n.group.Go(func() error { return n.api.Run(ctx) })
+	n.startWatch()
 	n.beside(n.auditing)
 	n.beside(n.sweeping)
 	h := n.api.Handler()

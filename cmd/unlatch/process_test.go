@@ -184,6 +184,7 @@ func TestDemoLeavesNothingBehind(t *testing.T) {
 
 // TestServeRefusesWhatWouldBeUnsafe reads what serve says of bad settings.
 func TestServeRefusesWhatWouldBeUnsafe(t *testing.T) {
+	t.Parallel()
 	dir := readmeFolder(t)
 	data := filepath.Join(dir, "data")
 	full := []string{"serve", "--data", data, "--domain", "q.test", "--wechat-app-id", "a", "--wechat-secret", "b",

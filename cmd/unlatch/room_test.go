@@ -94,7 +94,7 @@ func TestFullInstallationRefusesBeforeCommit(t *testing.T) {
 		t.Errorf("what was accepted is answered with %+v, %v", again, err)
 	}
 	v.until("staff are told", 10*time.Second, func() bool {
-		items, err := v.nodes[0].db.Items(t.Context(), false, order.ItemDisk, "", 10)
+		items, err := v.nodes[0].db.Items(t.Context(), false, order.ItemDisk, nil, 10)
 		return err == nil && len(items) == 1
 	})
 	v.direct("bike-1", "close", nil)

@@ -50,6 +50,8 @@ type serveCmd struct {
 	FeedEmail  string        `env:"UNLATCH_FEED_EMAIL" help:"Publish the bikes as a GBFS 3.0 feed at /gbfs/3.0/manifest.json, with this address of whoever answers for it; empty: no feed."`
 	AuditEvery time.Duration `default:"6h" env:"UNLATCH_AUDIT_EVERY" help:"How often one of the replicas runs the audit by itself, for the metrics; 0 for never."`
 
+	WebhooksPrivate bool `env:"UNLATCH_WEBHOOKS_PRIVATE" help:"Let webhooks reach this machine and private networks, and http without TLS."`
+
 	DiskReserve int64 `name:"disk-reserve" env:"UNLATCH_DISK_RESERVE" placeholder:"MIB" help:"Free MiB on the data folder's disk below which riders start nothing new, while what runs goes on and ends; -1 never refuses. Unless given 512, or 5 % of a disk below 10 GiB."`
 
 	Keep retention `embed:""`
@@ -106,7 +108,7 @@ func (s serveCmd) serve(ctx context.Context, c nodeConfig, db opened, out io.Wri
 // prepare checks everything that can be wrong before anything listens.
 func (s serveCmd) prepare(ctx context.Context, log *slog.Logger) (nodeConfig, opened, error) {
 	c := nodeConfig{HTTP: s.HTTP, Metrics: s.Metrics, MQTT: s.MQTT, NATS: s.NATS, NATSURL: s.NATSURL, MQTTURL: s.MQTTURL,
-		PublicMQTT: s.PublicMQTT, Domain: s.Domain, Operator: s.Operator, LabelFont: s.LabelFont, TrustProxy: s.BehindProxy, Log: log, StoreDir: s.Data, AuditEvery: s.AuditEvery, FeedEmail: s.FeedEmail, WeChatLink: s.WeChat.Link,
+		PublicMQTT: s.PublicMQTT, Domain: s.Domain, Operator: s.Operator, LabelFont: s.LabelFont, TrustProxy: s.BehindProxy, Log: log, StoreDir: s.Data, AuditEvery: s.AuditEvery, FeedEmail: s.FeedEmail, WebhooksPrivate: s.WebhooksPrivate, WeChatLink: s.WeChat.Link,
 		Codes:  qr.Rotation{Validity: s.CodeValidity, Length: s.CodeLength},
 		Orders: order.Config{PrintedCap: billing.Fen(s.PrintedCap), PauseMost: s.PauseMost, ReserveUnused: s.UnusedMost}}
 	fail := func(err error) (nodeConfig, opened, error) { return c, opened{}, err }

@@ -144,6 +144,7 @@ func (f weChatFlags) fill(c *nodeConfig) error {
 	if err != nil {
 		return err
 	}
+	c.Phone = phoneOf(app)
 	messenger, err := wechat.NewMessenger(app, "")
 	if err != nil {
 		return err

@@ -44,6 +44,7 @@ const inGuideline = [
   'startGyroscope',
   'getUserProfile',
   'getPhoneNumber',
+  'getRealtimePhoneNumber',
 ]
 
 function files(dir) {
@@ -81,7 +82,13 @@ function check(src) {
     .filter((f) => f.endsWith('.ts'))
     .map(text)
     .join('\n')
-  const used = inGuideline.filter((name) => new RegExp(`\\bwx\\s*\\.\\s*${name}\\b`).test(code))
+  const buttons = all
+    .filter((f) => f.endsWith('.wxml'))
+    .map(text)
+    .join('\n')
+  const used = inGuideline.filter(
+    (name) => new RegExp(`\\bwx\\s*\\.\\s*${name}\\b`).test(code) || buttons.includes(`open-type="${name}"`),
+  )
   const location = /location: '(precise|fuzzy)',?$/m.exec(
     text(path.join(src, 'config.ts')).split('export const config')[1] ?? '',
   )?.[1]

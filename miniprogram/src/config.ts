@@ -7,6 +7,8 @@ export interface Config {
   domains: string[]
   /** The number to call where no venue's own is known. */
   phone: string
+  /** Whether riders are asked for their own number, by WeChat's phone button; it is opened for verified organisations, and billed. */
+  askPhone: boolean
   /** Which location the app may ask for: the two exclude each other in one app (scripts/check.js holds app.json to it). */
   location: 'precise' | 'fuzzy'
   /** Ways to pay in the order in which they are offered; the server refuses what it does not have. */
@@ -25,6 +27,7 @@ export const config: Config = {
   api: 'https://q.example.cn',
   domains: ['q.example.cn'],
   phone: '400-000-0000',
+  askPhone: true,
   location: 'precise',
   payLock: ['wallet', 'pay_score', 'prepay'],
   payPump: ['prepay', 'wallet'],

@@ -110,6 +110,8 @@ export class Demo {
         confirm: async (pack) => {
           await this.wechat(`/riders/${rider}/confirm`, { package: pack })
         },
+        phoneCode: async () =>
+          (await this.wechat<{ phone_code: string }>(`/riders/${rider}/phone-code`, { phone_number: '13800001234' })).phone_code,
       },
       { api: this.ready.http, domains: [host], payLock: ['wallet', 'pay_score', 'prepay'], ...config },
     )

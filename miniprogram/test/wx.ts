@@ -28,6 +28,8 @@ export interface World {
   pay(request: Any): Promise<'ok' | 'cancel' | string>
   /** What happens on Pay Score's confirm page; whatever it is, WeChat reports ok. */
   confirm(pack: string): Promise<void>
+  /** A phone button's code of this rider's. */
+  phoneCode?(): Promise<string>
 }
 
 interface PageInstance {
@@ -66,6 +68,8 @@ export class Phone {
   camera: Any[] = []
   modal = true
   subscription: 'accept' | 'reject' = 'accept'
+  /** What the rider taps on the phone button's sheet; or the numbers that WeChat gives this app are used up. */
+  phoneSheet: 'give' | 'deny' | 'no quota' = 'give'
   bluetoothOn = true
   peripherals: Peripheral[] = []
   world: World
@@ -337,6 +341,37 @@ export class Phone {
 
   async type(what: string, text: string): Promise<void> {
     await this.page?.act({ currentTarget: { dataset: { do: what } }, detail: { value: text } })
+  }
+
+  /** WeChat's phone button on the page: consent to the terms, its own sheet, then the event. */
+  async tapPhoneButton(): Promise<void> {
+    const page = this.page as PageInstance
+    const wxml = fs.readFileSync(path.join(dist, `${page.route}.wxml`), 'utf8')
+    const button = /<button[^>]*open-type="getPhoneNumber"[^>]*>/.exec(wxml)?.[0] ?? ''
+    const attribute = (name: string) => new RegExp(` ${name}="(?:{{)?([^"}]*)`).exec(button)?.[1] ?? ''
+    const shown = attribute('wx:if')
+      .split('.')
+      .reduce((at: Any, key) => at?.[key], page.data)
+    if (!shown) throw new Error(`no phone button on ${page.route}`)
+    const born = this.generation
+    const alive = () => born === this.generation
+    const detail = await new Promise<Any>((done) => {
+      const o = { success: done, fail: done }
+      this.private('getPhoneNumber', o, alive, () => {
+        const a = this.answer(o, alive, 'getPhoneNumber')
+        if (this.phoneSheet === 'no quota') a.no('no quota', { errno: 1400001 })
+        else if (this.phoneSheet === 'deny') a.no('user deny')
+        else
+          void this.world.phoneCode?.().then(
+            (code) => a.ok({ code }),
+            (e) => a.no(String(e)),
+          )
+      })
+    })
+    await (page as Any)[attribute('bindgetphonenumber')]({
+      currentTarget: { dataset: { do: attribute('data-do') } },
+      detail,
+    })
   }
 
   /** Waits until the screen shows something. */

@@ -14,7 +14,7 @@ import (
 
 // logKeys are all that a line of the log may name. None of them holds anything
 // personal: riders, orders and payments are ids of ours.
-var logKeys = []string{"device", "command", "order", "venue", "from", "to", "took", "err", "input", "kind", "by", "payment", "step", "event", "operation", "day", "lines", "differences", "payments", "view", "findings", "fault", "stack", "version", "dir", "free", "connection", "mqtt", "nats", "backup_at", "restored_at", "reserve", "attempt"}
+var logKeys = []string{"device", "command", "order", "venue", "from", "to", "took", "err", "input", "kind", "by", "payment", "step", "event", "operation", "day", "lines", "differences", "payments", "view", "findings", "fault", "stack", "version", "dir", "free", "connection", "mqtt", "nats", "backup_at", "restored_at", "reserve", "attempt", "refund", "webhook"}
 
 // TestLogLinesAreConstantAndOfKnownKeys: a message that is put together, or a key that
 // nobody thought about, is how personal values get into logs.

@@ -2,7 +2,7 @@
 
 import { Client, type Handle, type Reply } from './client'
 import type { Code } from './code'
-import type { Debt, Me, Nearby, Order, Pass, HeldPass, Payment, Place, Preset, Reservation, Scan, Wallet } from './shapes'
+import type { Debt, Me, Nearby, Order, Pass, HeldPass, Payment, Phone, Place, Preset, Reservation, Scan, Wallet } from './shapes'
 
 export interface Page<T> {
   items: T[]
@@ -126,6 +126,19 @@ export class Api {
 
   async faultPhoto(id: string, file: string): Promise<void> {
     await this.client.upload(`/v1/faults/${id}/photo`, file, 'photo')
+  }
+
+  async phone(): Promise<Phone> {
+    return (await this.client.get<Phone>('/v1/me/phone')).body
+  }
+
+  /** The code is of one use and good for five minutes. */
+  async givePhone(code: string): Promise<Phone> {
+    return (await this.client.post<Phone>('/v1/me/phone', { body: { code } })).body
+  }
+
+  async forgetPhone(): Promise<void> {
+    await this.client.post('/v1/me/phone/forget')
   }
 
   async logout(): Promise<void> {

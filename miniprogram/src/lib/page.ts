@@ -3,6 +3,7 @@
 import type { Query } from './code'
 import type { Screen, Values } from './screen'
 import type { Unlatch } from './unlatch'
+import { phoneCode } from './wechat'
 
 interface Tap {
   currentTarget: { dataset: { do?: string; value?: unknown } }
@@ -43,6 +44,12 @@ export function page(make: (app: Unlatch, show: (values: Values) => void) => Scr
         const { do: what, value } = e.currentTarget.dataset
         const given = e.detail?.value ?? e.detail?.markerId ?? value
         return (this as Self).screen?.tap(e.detail?.do ?? what ?? '', given === undefined ? '' : String(given))
+      },
+      /** WeChat's phone button, which asks the rider itself. */
+      gavePhone(this: unknown, e: Tap) {
+        const given = phoneCode(e.detail)
+        const [code, fault] = typeof given === 'string' ? [given, undefined] : ['', given]
+        return (this as Self).screen?.tap(e.currentTarget.dataset.do ?? '', code, fault)
       },
     },
   })

@@ -11,6 +11,7 @@ export type FaultKind =
   | 'denied' // the rider, or WeChat's settings, refuse it until changed there
   | 'privacy' // the privacy terms are not agreed to, or do not name it (errno 104)
   | 'unsupported' // this WeChat cannot
+  | 'withheld' // WeChat does not do it for this app: not opened for it, or its quota is used up
   | 'failed'
   | 'ble_off'
   | 'ble_not_found'

@@ -3,6 +3,7 @@
 import { explain, explainCode, type Notice } from './explain'
 import { pages, type Unlatch } from './unlatch'
 import { readScan, type Query } from './code'
+import type { Fault } from './platform'
 
 export type Values = Record<string, unknown>
 
@@ -34,8 +35,11 @@ export abstract class Screen {
   shown(): void | Promise<void> {}
   hidden(): void {}
   closed(): void {}
-  /** A tap on what has data-do; the value is data-value, or what was typed or chosen. */
-  protected abstract act(what: string, value: string): void | Promise<void>
+  /**
+   * A tap on what has data-do; the value is data-value, or what was typed or chosen. The fault is why a button of
+   * WeChat's own gave nothing.
+   */
+  protected abstract act(what: string, value: string, fault?: Fault): void | Promise<void>
 
   async begin(query: Query): Promise<void> {
     const { title, t } = this.words()
@@ -58,12 +62,12 @@ export abstract class Screen {
   }
 
   /** A second tap while the first one works does nothing. */
-  async tap(what: string, value: string): Promise<void> {
+  async tap(what: string, value: string, fault?: Fault): Promise<void> {
     if (what === '' || this.acting.has(what)) return
     this.acting.add(what)
     this.app.acting++
     this.show({ busy: what, ...(what === 'type' ? {} : { notice: null }) })
-    await this.guarded(() => this.common(what) ?? this.act(what, value))
+    await this.guarded(() => this.common(what) ?? this.act(what, value, fault))
     this.acting.delete(what)
     this.app.acting--
     if (!this.gone) this.show({ busy: [...this.acting][0] ?? '' })

@@ -235,6 +235,13 @@ export interface Pass {
   on_sale: boolean
 }
 
+/** The number that the rider gave, so that staff find them by it. */
+export interface Phone {
+  given: boolean
+  /** Its last four digits. */
+  ends?: string
+}
+
 export interface Place {
   lat: number
   lng: number

@@ -42,6 +42,8 @@ export class Unlatch {
   placed = ''
   /** Where the rider stands by the server's word, of the newest look. */
   me: Me | undefined
+  /** Whether riders are asked for their number; false from the moment at which the server says that it does not ask. */
+  asksPhone: boolean
   /** The code scanned inside the app on its way to the device page. */
   scanned: Read | undefined
 
@@ -52,6 +54,7 @@ export class Unlatch {
     this.client = new Client(platform, config.api)
     this.api = new Api(this.client)
     this.t = languages[platform.language()]
+    this.asksPhone = config.askPhone
   }
 
   /** App.onShow: of a start and of each return. WeChat may or may not load a page anew for a second scan. */

@@ -17,6 +17,8 @@ interface Failure {
 }
 
 const noPrivacy = 104
+/** Of the phone button: the numbers that the operator has paid for are used up. */
+const noQuota = 1400001
 const bleKinds: Record<number, FaultKind> = {
   10000: 'ble_other',
   10001: 'ble_off',
@@ -39,7 +41,8 @@ export function faultOf(e: unknown, usual: FaultKind = 'failed'): Fault {
   const code = f.errCode ?? f.errno
   const kind = ((): FaultKind => {
     if (f.errno === noPrivacy || /privacy/.test(text)) return 'privacy'
-    if (/:fail (?:user )?(?:cancel|deny cancel)|:cancel/.test(text)) return 'cancelled'
+    if (/:fail[ :](?:user )?(?:cancel|deny cancel)|:fail[ :]user deny|:cancel/.test(text)) return 'cancelled'
+    if (f.errno === noQuota || /no quota|no permission/.test(text)) return 'withheld'
     if (/auth den|auth deny|authorize no response|scope unauthorized|permission denied|system permission/i.test(text))
       return 'denied'
     if (/interrupted/.test(text)) return 'interrupted'
@@ -47,6 +50,14 @@ export function faultOf(e: unknown, usual: FaultKind = 'failed'): Fault {
     return usual
   })()
   return new Fault(kind, text, code)
+}
+
+/** Reads what the phone button gave: a code, which is not the number, or why not. */
+export function phoneCode(detail: unknown): string | Fault {
+  const given = (typeof detail === 'object' && detail !== null ? detail : {}) as Failure & { code?: string }
+  if (given.code) return given.code
+  if (/:ok$/.test(given.errMsg ?? '')) return new Fault('unsupported', 'a number without a code') // base library below 2.21.2
+  return faultOf(given)
 }
 
 /** Calls one of WeChat's functions with success and fail. */

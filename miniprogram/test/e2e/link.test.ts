@@ -122,6 +122,45 @@ test('consent to the privacy terms: asked in the app’s own window; refused, th
   expect(phone.data.notice.code).toBe('privacy')
 })
 
+test('a phone number: refused, given once the terms are agreed to, found by staff, and taken back', async () => {
+  const phone = demo.phone()
+  const found = async () =>
+    (await demo.staff<{ riders: unknown[] }>('POST', '/v1/operator/riders/find', { phone: '138 0000 1234', reason: 'called' })).riders
+      .length
+  phone.launch('pages/about/index')
+  await phone.until('the button', () => phone.data.number?.give)
+  phone.phoneSheet = 'deny'
+  await phone.tapPhoneButton()
+  expect([phone.data.heard, phone.data.notice]).toEqual(['You gave no number. Everything works without it.', null])
+  phone.phoneSheet = 'no quota'
+  await phone.tapPhoneButton()
+  expect(phone.data.notice.code).toBe('withheld')
+  phone.phoneSheet = 'give'
+  phone.privacy = 'undeclared'
+  await phone.tapPhoneButton()
+  expect(phone.data.notice.code).toBe('privacy')
+  expect(await found()).toBe(0)
+
+  phone.privacy = 'unasked'
+  phone.lose['/v1/me/phone'] = 1 // WeChat's code is used, and the answer gets lost
+  const giving = phone.tapPhoneButton()
+  await phone.consent(true)
+  await giving
+  expect(phone.data.number).toMatchObject({ give: '', take: 'Take my number back' })
+  expect(phone.data.number.text).toContain('ends with 1234')
+  expect(phone.requests.filter((r) => r.method === 'POST' && r.path === '/v1/me/phone')).toHaveLength(2)
+  expect(await found()).toBe(1)
+  expect([...phone.storage.keys()]).toEqual(['token'])
+
+  phone.kill()
+  phone.launch('pages/about/index')
+  await phone.until('the number, again', () => phone.data.number?.take)
+  expect(phone.data.number.text).toContain('ends with 1234')
+  await phone.tap('takePhone')
+  expect(phone.data.number).toMatchObject({ give: 'Give my number', take: '' })
+  expect(await found()).toBe(0)
+})
+
 test('large type is as large as the rider’s own', async () => {
   const phone = demo.phone()
   phone.fontScale = 1.5

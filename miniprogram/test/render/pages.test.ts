@@ -72,6 +72,7 @@ const settled = anOrder({
 let order = anOrder()
 let scan: object = bike
 let refuse = ''
+let number: object = { given: false }
 
 function answer(url: string): object {
   const at = url.slice(config.api.length).split('?')[0]
@@ -120,6 +121,7 @@ function answer(url: string): object {
       held: [{ id: 'h', name: 'Month', until: '2026-12-23T08:00:00Z', budget_left_ms: 60000 }],
       offered: [{ id: 'month', name: 'Month', kind: 'lock', days: 30, price_fen: 1900, unlock_free: true, on_sale: true }],
     },
+    '/v1/me/phone': number,
     '/v1/nearby': {
       devices: [
         { id: 'bike-7', kind: 'lock', lat: 31, lng: 121, distance_m: 40, battery: 70, outlets_available: 1, venue: 'campus' },
@@ -184,6 +186,7 @@ beforeEach(() => {
   order = anOrder()
   scan = bike
   refuse = ''
+  number = { given: false }
 })
 
 describe.each(['en', 'zh-CN'] as const)('in %s', (language) => {
@@ -270,6 +273,24 @@ test('what is on the map is a list too', async () => {
   await tap(c, 'near')
   for (const said of ['Near you', 'Bike bike-7', '40 m', 'battery 70 %', 'Reserve']) expect(text(c)).toContain(said)
   expect(c.dom.querySelector('wx-map, map')).not.toBeNull()
+})
+
+test('the number is given by WeChat’s button and by nothing else, and taken back by an ordinary one', async () => {
+  const c = await open('pages/about/index', {})
+  expect(text(c)).toContain('Only if you like: so that staff find you when you call.')
+  expect(button(c, 'takePhone')).toBeUndefined()
+  const give = button(c, 'givePhone')
+  await tap(c, 'givePhone')
+  expect(platform.calls.some((x) => x.method === 'POST')).toBe(false)
+  number = { given: true, ends: '1234' }
+  give.dispatchEvent('getphonenumber', { detail: { errMsg: 'getPhoneNumber:ok', code: 'C' } })
+  await platform.pass(300)
+  expect(platform.calls.filter((x) => x.method === 'POST').map((x) => x.body)).toEqual(['{"code":"C"}'])
+  expect(text(c)).toContain('it ends with 1234')
+  expect(button(c, 'givePhone')).toBeUndefined()
+  await tap(c, 'takePhone')
+  expect(platform.calls.some((x) => x.url.endsWith('/v1/me/phone/forget'))).toBe(true)
+  expect(text(c)).toContain('Your number is taken back')
 })
 
 test('the rider’s own text size is the page’s', async () => {

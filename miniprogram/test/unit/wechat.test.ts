@@ -2,7 +2,7 @@
 
 import * as http from 'node:http'
 import type { AddressInfo } from 'node:net'
-import { faultOf } from '../../src/lib/wechat'
+import { faultOf, phoneCode } from '../../src/lib/wechat'
 import { Phone, type Peripheral, type World } from '../wx'
 
 const world: World = { loginCode: async () => 'c', pay: async () => 'ok', confirm: async () => undefined }
@@ -55,6 +55,25 @@ test('of WeChat’s refusals each has its kind', () => {
   expect(faultOf({ errMsg: 'request:fail interrupted', errno: 600003 }).kind).toBe('interrupted')
   expect(faultOf({ errMsg: 'request:fail timeout' }, 'network').kind).toBe('network')
   expect(faultOf(undefined).kind).toBe('failed')
+})
+
+test('the phone button gives a code, or says why not', () => {
+  expect(phoneCode({ errMsg: 'getPhoneNumber:ok', code: 'c', encryptedData: 'x' })).toBe('c')
+  for (const [detail, kind] of [
+    [{ errMsg: 'getPhoneNumber:fail user deny' }, 'cancelled'],
+    [{ errMsg: 'getPhoneNumber:fail:user deny' }, 'cancelled'],
+    [{ errMsg: 'getPhoneNumber:fail:user cancel' }, 'cancelled'],
+    [{ errMsg: 'getPhoneNumber:fail no quota', errno: 1400001 }, 'withheld'],
+    [{ errMsg: 'getPhoneNumber:fail', errno: 1400001 }, 'withheld'],
+    [{ errMsg: 'getPhoneNumber:fail no permission' }, 'withheld'],
+    [{ errMsg: 'getPhoneNumber:fail jsapi has no permission' }, 'withheld'],
+    [{ errMsg: 'getPhoneNumber:fail privacy permission is not authorized', errno: 104 }, 'privacy'],
+    [{ errMsg: 'getPhoneNumber:fail api scope is not declared in the privacy agreement', errno: 112 }, 'privacy'],
+    [{ errMsg: 'getPhoneNumber:ok', encryptedData: 'x', iv: 'y' }, 'unsupported'],
+    [{ errMsg: 'getPhoneNumber:fail Error: the number bound needs to be verified' }, 'failed'],
+    [undefined, 'failed'],
+  ] as const)
+    expect({ detail, fault: phoneCode(detail) }).toMatchObject({ detail, fault: { kind } })
 })
 
 test('at most ten requests run at once; the others wait', async () => {

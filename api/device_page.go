@@ -1,0 +1,382 @@
+package api
+
+import (
+	"context"
+	"encoding/base64"
+	"encoding/hex"
+	"fmt"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"github.com/unlatch/unlatch/device"
+	"github.com/unlatch/unlatch/order"
+)
+
+// What the page of one device shows besides the device: its past, what staff noted, and
+// why it would not open.
+
+// DevicePages are read for the page of one device.
+type DevicePages interface {
+	// AddNote: order.ErrNotFound where there is no such device.
+	AddNote(ctx context.Context, n order.Note, a order.Audit) error
+	Notes(ctx context.Context, id device.ID, limit int) ([]order.Note, error)
+	// Hops are by command; nobody may have noted them.
+	Hops(ctx context.Context, commands []string) (map[string]order.Hops, error)
+	CommandPage(ctx context.Context, id device.ID, after string, limit int) ([]device.Command, error)
+	EvidencePage(ctx context.Context, id device.ID, after order.EvidenceAt, limit int) ([]device.Evidence, error)
+	EvidenceGaps(ctx context.Context, id device.ID) ([]order.EvidenceGap, error)
+	// DevicesByID lists by id; unknown ones are left out.
+	DevicesByID(ctx context.Context, ids []device.ID) ([]order.DeviceRow, error)
+}
+
+func (a *API) devicePageRoutes(h huma.API) {
+	register(a, h, forStaff("list-commands", http.MethodGet, "/v1/operator/devices/{id}/commands", "A device's commands, newest first"), a.listCommands)
+	register(a, h, forStaff("list-evidence", http.MethodGet, "/v1/operator/devices/{id}/evidence", "What a device signed, newest first"), a.listEvidence)
+	register(a, h, forStaff("list-notes", http.MethodGet, "/v1/operator/devices/{id}/notes", "What staff noted about a device, newest first"), a.listNotes)
+	op := forStaff("add-note", http.MethodPost, "/v1/operator/devices/{id}/notes", "Note something about a device for other staff")
+	op.DefaultStatus = http.StatusCreated
+	register(a, h, op, a.addNote)
+	op = forStaff("diagnose-device", http.MethodGet, "/v1/operator/devices/{id}/diagnosis", "Why a device would not open for a rider who scanned it now")
+	op.Description += " opens is yes only where a scan would be offered and its order placed; unknown where only a rider's phone could tell." +
+		" Findings are the worst first."
+	register(a, h, op, a.diagnoseDevice)
+}
+
+// Hops is a command's way by the database's clock. What is absent did not happen, or was
+// not noted: times are written behind the command's back.
+type Hops struct {
+	Committed time.Time  `json:"committed_at"`
+	Handed    *time.Time `json:"handed_at,omitempty" doc:"The broker took it first"`
+	Answered  *time.Time `json:"answered_at,omitempty" doc:"The device's word on it was committed"`
+	Acked     *time.Time `json:"acked_at,omitempty" doc:"The ack of that word was handed to the broker"`
+	Sends     int        `json:"sends" doc:"How often its bytes were due to leave"`
+}
+
+// shownCommands adds the hops to commands.
+func (a *API) shownCommands(ctx context.Context, commands []device.Command) ([]Command, error) {
+	hops, err := a.Store.Hops(ctx, each(commands, func(c device.Command) string { return c.ID }))
+	if err != nil {
+		return nil, err
+	}
+	return each(commands, func(c device.Command) Command {
+		v, h := commandOf(c), hops[c.ID]
+		v.Hops = &Hops{Committed: c.CreatedAt, Handed: optionalTime(h.Handed), Answered: optionalTime(c.DoneAt), Acked: optionalTime(h.Acked), Sends: h.Sends}
+		return v
+	}), nil
+}
+
+// DeviceWanted is what a device is to be.
+type DeviceWanted struct {
+	Service   string `json:"service"`
+	ServerKey string `json:"server_key" doc:"Name of the installation's signing key"`
+}
+
+// DeviceSays is what a device last said of itself.
+type DeviceSays struct {
+	Firmware    string     `json:"firmware,omitempty"`
+	HeardAt     *time.Time `json:"heard_at,omitempty"`
+	Age         *int64     `json:"age_s,omitempty" doc:"Seconds since then"`
+	Battery     *int       `json:"battery,omitempty" doc:"Percent; unsigned"`
+	Uptime      *uint64    `json:"uptime_ms,omitempty" doc:"Of its newest dated word"`
+	Boot        string     `json:"boot,omitempty" doc:"Id of the start that it runs since"`
+	PositionAge *int64     `json:"position_age_s,omitempty"`
+	ServerKey   string     `json:"server_key,omitempty" doc:"Name of the signing key that it is proved to know"`
+	Rekey       string     `json:"rekey,omitempty" enum:"shown,tried,alone" doc:"How far its change to another key is"`
+	Journal     string     `json:"journal,omitempty"`
+	Applied     uint64     `json:"applied" doc:"Up to which its journal is applied or lost"`
+	Highest     uint64     `json:"highest" doc:"The highest number that it said it has"`
+}
+
+// DeviceCounters only grow, as the device counts.
+type DeviceCounters struct {
+	Opens      uint64      `json:"opens"`
+	Totalisers []Totaliser `json:"totaliser_ml,omitempty"`
+}
+
+// Totaliser is a nozzle's.
+type Totaliser struct {
+	Outlet int    `json:"outlet"`
+	Nozzle int    `json:"nozzle"`
+	Grade  string `json:"grade,omitempty"`
+	ML     uint64 `json:"ml"`
+}
+
+// EvidenceGap is a run of numbers of a journal that are not here.
+type EvidenceGap struct {
+	Journal string `json:"journal"`
+	From    uint64 `json:"from"`
+	To      uint64 `json:"to"`
+	State   string `json:"state" enum:"waiting,lost" doc:"waiting: a probe asks for them; lost: the device no longer has them"`
+}
+
+// Note is what a member of staff wrote about a device.
+type Note struct {
+	ID    string    `json:"id"`
+	Text  string    `json:"text"`
+	Staff string    `json:"staff"`
+	Name  string    `json:"name,omitempty"`
+	At    time.Time `json:"at"`
+}
+
+func noteOf(n order.Note) Note {
+	return Note{ID: n.ID, Text: n.Text, Staff: n.Staff, Name: n.Name, At: n.At}
+}
+
+func gapOf(g order.EvidenceGap) EvidenceGap {
+	state := "waiting"
+	if g.Lost {
+		state = "lost"
+	}
+	return EvidenceGap{Journal: hex.EncodeToString(g.Journal[:]), From: g.From, To: g.To, State: state}
+}
+
+// addPage fills what only the page of one device shows.
+func (a *API) addPage(ctx context.Context, row order.DeviceRow, v *DeviceDetail) error {
+	d := row.Device
+	v.Wanted = DeviceWanted{Service: string(d.Service), ServerKey: a.Orders.Env.Keys.Name}
+	v.Says = DeviceSays{Firmware: d.Firmware, HeardAt: optionalTime(d.HeardAt), Age: ageOf(d.HeardAt), Battery: v.Battery, ServerKey: d.ServerKey,
+		Applied: d.Applied, Highest: d.Head.Highest}
+	if d.Rekey != nil {
+		v.Says.Rekey = string(d.Rekey.Step)
+	}
+	if d.Journal != (device.Journal{}) {
+		v.Says.Journal = hex.EncodeToString(d.Journal[:])
+	}
+	if s := d.Sample; s.Boot != (device.Boot{}) {
+		v.Says.Boot, v.Says.Uptime = hex.EncodeToString(s.Boot[:]), &s.Uptime
+	}
+	if row.PlacedAt != nil {
+		v.Says.PositionAge = ageOf(*row.PlacedAt)
+	}
+	for _, o := range row.Outlets {
+		v.Counters.Opens += o.Opens
+		for nozzle, ml := range o.Meter.Stated {
+			v.Counters.Totalisers = append(v.Counters.Totalisers, Totaliser{int(o.N), int(nozzle), o.Meter.Grades[nozzle], ml})
+		}
+	}
+	slices.SortFunc(v.Counters.Totalisers, func(a, b Totaliser) int { return (a.Outlet-b.Outlet)*256 + a.Nozzle - b.Nozzle })
+	gaps, err := a.Store.EvidenceGaps(ctx, d.ID)
+	if err != nil {
+		return err
+	}
+	v.Gaps = each(gaps, gapOf)
+	notes, err := a.Store.Notes(ctx, d.ID, notesMost)
+	v.Notes = each(notes, noteOf)
+	return err
+}
+
+// ageOf is whole seconds since a moment; nil for the zero time.
+func ageOf(t time.Time) *int64 {
+	if t.IsZero() {
+		return nil
+	}
+	s := max(int64(time.Since(t)/time.Second), 0)
+	return &s
+}
+
+// CommandList is one page of a device's commands.
+type CommandList struct {
+	Commands   []Command `json:"commands"`
+	NextCursor string    `json:"next_cursor,omitempty"`
+}
+
+type deviceListInput struct {
+	ID string `path:"id" pattern:"^[A-Za-z0-9_-]{1,24}$"`
+	PageQuery
+}
+
+type commandListOutput struct{ Body CommandList }
+
+func (a *API) listCommands(ctx context.Context, in *deviceListInput) (*commandListOutput, error) {
+	after, err := in.after()
+	if err != nil {
+		return nil, err
+	}
+	rows, err := a.Store.CommandPage(ctx, device.ID(in.ID), after, in.Limit+1)
+	if err != nil {
+		return nil, err
+	}
+	if len(rows) == 0 {
+		if err := a.deviceThere(ctx, device.ID(in.ID)); err != nil {
+			return nil, err
+		}
+	}
+	rows, next := cut(rows, in.Limit, func(c device.Command) string { return c.ID })
+	shown, err := a.shownCommands(ctx, rows)
+	return &commandListOutput{CommandList{shown, next}}, err
+}
+
+// deviceThere is errDeviceUnknown where a device is not.
+func (a *API) deviceThere(ctx context.Context, id device.ID) error {
+	rows, err := a.Store.DevicesByID(ctx, []device.ID{id})
+	if err == nil && len(rows) == 0 {
+		err = errDeviceUnknown
+	}
+	return err
+}
+
+// EvidenceList is one page of what a device signed.
+type EvidenceList struct {
+	Evidence   []Evidence `json:"evidence"`
+	NextCursor string     `json:"next_cursor,omitempty"`
+}
+
+type evidenceListOutput struct{ Body EvidenceList }
+
+func (a *API) listEvidence(ctx context.Context, in *deviceListInput) (*evidenceListOutput, error) {
+	after, err := in.after()
+	if err != nil {
+		return nil, err
+	}
+	at, err := evidenceAt(after)
+	if err != nil {
+		return nil, err
+	}
+	rows, err := a.Store.EvidencePage(ctx, device.ID(in.ID), at, in.Limit+1)
+	if err != nil {
+		return nil, err
+	}
+	if len(rows) == 0 {
+		if err := a.deviceThere(ctx, device.ID(in.ID)); err != nil {
+			return nil, err
+		}
+	}
+	rows, next := cut(rows, in.Limit, func(e device.Evidence) string { return fmt.Sprintf("%d-%x-%d", e.Epoch, e.Journal, e.Seq) })
+	return &evidenceListOutput{EvidenceList{each(rows, evidenceOf), next}}, nil
+}
+
+// evidenceAt reads a place out of a cursor; errCursor.
+func evidenceAt(text string) (at order.EvidenceAt, err error) {
+	if text == "" {
+		return at, nil
+	}
+	bad := fmt.Errorf("cursor %q: %w", base64.RawURLEncoding.EncodeToString([]byte("1:"+text)), errCursor)
+	parts := strings.Split(text, "-")
+	if len(parts) != 3 {
+		return at, bad
+	}
+	epoch, errEpoch := strconv.ParseUint(parts[0], 10, 32)
+	journal, errJournal := hex.DecodeString(parts[1])
+	seq, errSeq := strconv.ParseInt(parts[2], 10, 64) // as the column has it
+	if errEpoch != nil || errJournal != nil || errSeq != nil || len(journal) != len(at.Journal) || epoch == 0 {
+		return at, bad
+	}
+	at.Epoch, at.Seq = uint32(epoch), uint64(seq)
+	copy(at.Journal[:], journal)
+	return at, nil
+}
+
+// NoteList is what staff noted.
+type NoteList struct {
+	Notes []Note `json:"notes"`
+}
+
+// notesMost is how many notes are shown.
+const notesMost = 100
+
+type noteListOutput struct{ Body NoteList }
+
+func (a *API) listNotes(ctx context.Context, in *devicePath) (*noteListOutput, error) {
+	notes, err := a.Store.Notes(ctx, device.ID(in.ID), notesMost)
+	if err == nil && len(notes) == 0 {
+		err = a.deviceThere(ctx, device.ID(in.ID))
+	}
+	if err != nil {
+		return nil, err
+	}
+	return &noteListOutput{NoteList{each(notes, noteOf)}}, nil
+}
+
+type addNoteInput struct {
+	ID   string `path:"id" pattern:"^[A-Za-z0-9_-]{1,24}$"`
+	Body struct {
+		Text string `json:"text" minLength:"1" maxLength:"2000" pattern:"\\S"`
+	}
+}
+
+// addNote answers with all notes. The audit says that there is one and not what it says.
+func (a *API) addNote(ctx context.Context, in *addNoteInput) (*noteListOutput, error) {
+	id := newID(time.Now())
+	err := a.Store.AddNote(ctx, order.Note{ID: id, Device: device.ID(in.ID), Text: in.Body.Text, Staff: staffOf(ctx).ID},
+		audit(ctx, "device.note", "device "+in.ID, "", map[string]string{"note": id}))
+	if err != nil {
+		return nil, instead(err, errDeviceUnknown)
+	}
+	return a.listNotes(ctx, &devicePath{in.ID})
+}
+
+// Diagnosis is why a device would not open.
+type Diagnosis struct {
+	Opens    string    `json:"opens" enum:"yes,no,unknown"`
+	Findings []Finding `json:"findings"`
+}
+
+// Finding is one thing that is so.
+type Finding struct {
+	Code     string         `json:"code" doc:"device_offline, never_heard, out_of_service, maintenance, retired, stopped, outlet_busy, outlet_reserved, outlet_open, block_unproven, block_await_closed, venue_closed, venue_not_open, no_tariff, code_missing, evidence_gap, evidence_floor, low_battery, command_unanswered, last_start_failed, clock_stale, key_behind, outside or all_well"`
+	Severity string         `json:"severity" enum:"blocks,warns,ok"`
+	Facts    map[string]any `json:"facts" doc:"Numbers, ids and words of the API, by name"`
+	Action   *FindingAction `json:"action,omitempty" doc:"What mends it from afar"`
+}
+
+// FindingAction is an operation of this document with the body that mends a finding.
+type FindingAction struct {
+	Operation string         `json:"operation" doc:"Its id"`
+	Label     string         `json:"label_code"`
+	Body      map[string]any `json:"body"`
+}
+
+type diagnoseInput struct {
+	ID     string `path:"id" pattern:"^[A-Za-z0-9_-]{1,24}$"`
+	Outlet int    `query:"outlet" minimum:"1" maximum:"255" default:"1"`
+}
+
+type diagnosisOutput struct{ Body Diagnosis }
+
+func (a *API) diagnoseDevice(ctx context.Context, in *diagnoseInput) (*diagnosisOutput, error) {
+	id := device.ID(in.ID)
+	q := order.Diagnosing{Device: id, Outlet: uint8(in.Outlet)}
+	var err error
+	if q.Prefs, err = a.Store.Preferences(ctx); err != nil {
+		return nil, err
+	}
+	if q.Codes, err = a.Store.Codes(ctx, id, codesMost); err != nil {
+		return nil, err
+	}
+	if q.Recent, err = a.Store.CommandsOf(ctx, id, deviceNewest); err != nil {
+		return nil, err
+	}
+	if q.Evidence, err = a.Store.EvidenceOf(ctx, id, deviceNewest); err != nil {
+		return nil, err
+	}
+	if q.Gaps, err = a.Store.EvidenceGaps(ctx, id); err != nil {
+		return nil, err
+	}
+	lat, lng, known, err := a.Store.Position(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	if known {
+		q.Stands = &order.Point{Lat: lat, Lng: lng}
+	}
+	d, err := a.Orders.Diagnose(ctx, q)
+	if err != nil {
+		return nil, instead(err, errDeviceUnknown)
+	}
+	v := Diagnosis{Opens: d.Opens, Findings: each(d.Findings, func(f order.Finding) Finding {
+		shown := Finding{Code: f.Code, Severity: f.Severity, Facts: f.Facts}
+		if f.Action != nil {
+			shown.Action = &FindingAction{f.Action.Operation, f.Action.Label, f.Action.Body}
+			if shown.Action.Body == nil {
+				shown.Action.Body = map[string]any{}
+			}
+		}
+		return shown
+	})}
+	return &diagnosisOutput{v}, nil
+}

@@ -1,0 +1,2 @@
+declare const htm: { bind(h: any): (strings: TemplateStringsArray, ...holes: any[]) => any }
+export default htm

@@ -1,0 +1,41 @@
+// The words of the page of what riders reported.
+import { addWords } from '../lib/words.js'
+
+addWords({
+  en: {
+    'faults.title': 'Reports from riders',
+    'faults.open': 'Open',
+    'faults.all': 'With closed ones',
+    'faults.none': 'No rider reports anything',
+    'faults.none.text': 'Reports come from the page behind a device’s code.',
+    'faults.closed': 'Closed by {who}',
+    'faults.photo': 'Photo of {device}',
+    'faults.photo.open': 'Show the photo in full',
+    'faults.photo.original': 'Open in a new tab',
+    'faults.close': 'Close the report',
+    'faults.close.text': 'Say what was done. The rider’s words and photo stay with the device’s history.',
+    'faults.closed.done': 'Closed',
+    'faults.words.none': 'They wrote nothing.',
+    'faults.state.open': 'Open',
+    'faults.state.closed': 'Closed',
+    'faults.count': { one: '{n} report', other: '{n} reports' },
+  },
+  'zh-CN': {
+    'faults.title': '用车人报修',
+    'faults.open': '未处理',
+    'faults.all': '包括已处理',
+    'faults.none': '没有报修',
+    'faults.none.text': '用车人在设备二维码的页面上报修。',
+    'faults.closed': '{who} 已关闭，',
+    'faults.photo': '{device} 的照片',
+    'faults.photo.open': '查看大图',
+    'faults.photo.original': '在新标签页打开',
+    'faults.close': '关闭报修',
+    'faults.close.text': '请写明做了什么。用车人的文字和照片会保留在设备历史中。',
+    'faults.closed.done': '已关闭',
+    'faults.words.none': '没有写文字。',
+    'faults.state.open': '未处理',
+    'faults.state.closed': '已处理',
+    'faults.count': '{n} 条报修',
+  },
+})

@@ -1,0 +1,31 @@
+// Words of the pump wall.
+export default {
+  en: {
+    'wall.title': 'Pump wall', 'wall.venue': 'Venue', 'wall.tv': 'TV', 'wall.tv_end': 'End TV', 'wall.full': 'Full screen', 'wall.stop_all': 'Stop all', 'wall.stop': 'Stop', 'wall.stop_device': 'Stop {device}',
+    'wall.side': 'Side {n}', 'wall.none': 'No pumps', 'wall.none_text': 'None of your venues has a pump.', 'wall.sold': 'Side by side now', 'wall.preset': 'of {most}', 'wall.last': 'Last', 'wall.no_sale': 'No sale yet',
+    'wall.stale': 'Figures of {age} ago', 'wall.silent': 'Last word {age} ago', 'wall.order_of': 'Order at {name}', 'wall.open': 'Open {device}', 'wall.prices': 'Prices', 'wall.per_litre': '{price}/L', 'wall.venue_stopped': 'The whole venue is stopped', 'wall.venue_stopped_text': 'Each pump starts again by a hand at it, once it was checked. Nothing starts from here.',
+    'wall.only': 'Show', 'wall.all': 'All', 'wall.only_busy': 'At work', 'wall.only_bad': 'Trouble', 'wall.nothing_such': 'No side is in this state.',
+    'wall.s_idle': 'Idle', 'wall.s_calling': 'Calling', 'wall.s_authorised': 'Authorised', 'wall.s_started': 'Nozzle up', 'wall.s_fuelling': 'Fuelling', 'wall.s_suspended': 'Suspended', 'wall.s_complete': 'Complete', 'wall.s_fault': 'Fault',
+    'wall.s_stopped': 'Stopped', 'wall.s_offline': 'Offline', 'wall.s_never_heard': 'Never heard', 'wall.s_maintenance': 'Maintenance', 'wall.s_out_of_service': 'Out of service', 'wall.s_retired': 'Retired', 'wall.s_unresolved': 'Unresolved', 'wall.s_await_closed': 'Waits to be closed',
+    'wall.s_reserved': 'Reserved', 'wall.s_starting': 'Starting', 'wall.s_in_use': 'In use', 'wall.s_not_in_service': 'Not in service', 'wall.s_missing': 'Missing', 'wall.s_removed': 'Removed',
+    'wall.stop_text': 'Every valve of {device} shuts. A sale that runs settles on what flowed. Nothing starts until a hand at the pump releases it.', 'wall.stopped_one': '{device} is stopped',
+    'wall.step_1': 'Step 1 of 2', 'wall.step_2': 'Step 2 of 2', 'wall.count': 'Count what would stop', 'wall.why': 'Why', 'wall.emergency': 'Emergency at the station', 'wall.stop_all_title': 'Stop all of {venue}', 'wall.stop_all_text': 'The next step counts the pumps and sales, and stops them. Nothing is stopped yet.',
+    'wall.would': { one: '{n} pump stops', other: '{n} pumps stop' }, 'wall.would_running': { one: '{n} sale that runs ends and settles on what flowed', other: '{n} sales that run end and settle on what flowed' }, 'wall.would_hand': 'Each pump starts again by a hand at it, never from afar',
+    'wall.left': '{n} s left to confirm', 'wall.over': 'The time to confirm is over. Count again.', 'wall.now': 'Stop all now', 'wall.done': { one: '{n} pump is being stopped', other: '{n} pumps are being stopped' }, 'wall.litres': 'litres', 'wall.yuan': 'yuan', 'wall.key_stop': 'Stop all of the venue', 'wall.key_tv': 'TV wall',
+    'wall.busy_n': '{n} at work', 'wall.bad_n': '{n} in trouble', 'wall.sides_n': '{n} sides',
+  },
+  'zh-CN': {
+    'wall.title': '加油机墙', 'wall.venue': '场地', 'wall.tv': '大屏', 'wall.tv_end': '退出大屏', 'wall.full': '全屏', 'wall.stop_all': '全部急停', 'wall.stop': '急停', 'wall.stop_device': '急停 {device}',
+    'wall.side': '{n} 号面', 'wall.none': '没有加油机', 'wall.none_text': '您的场地都没有加油机。', 'wall.sold': '当前各面', 'wall.preset': '上限 {most}', 'wall.last': '上一笔', 'wall.no_sale': '还没有交易',
+    'wall.stale': '{age} 前的数据', 'wall.silent': '{age} 前最后通信', 'wall.order_of': '{name} 的订单', 'wall.open': '打开 {device}', 'wall.prices': '油价', 'wall.per_litre': '{price}/升', 'wall.venue_stopped': '整个场地已急停', 'wall.venue_stopped_text': '检查之后，每台加油机须在现场手动恢复，不能远程恢复。',
+    'wall.only': '显示', 'wall.all': '全部', 'wall.only_busy': '工作中', 'wall.only_bad': '有问题', 'wall.nothing_such': '没有处于此状态的面。',
+    'wall.s_idle': '空闲', 'wall.s_calling': '请求加油', 'wall.s_authorised': '已授权', 'wall.s_started': '已提枪', 'wall.s_fuelling': '加油中', 'wall.s_suspended': '已暂停', 'wall.s_complete': '已完成', 'wall.s_fault': '故障',
+    'wall.s_stopped': '已急停', 'wall.s_offline': '离线', 'wall.s_never_heard': '从未上线', 'wall.s_maintenance': '维护中', 'wall.s_out_of_service': '停运', 'wall.s_retired': '已退役', 'wall.s_unresolved': '结果未知', 'wall.s_await_closed': '等待关闭',
+    'wall.s_reserved': '已预约', 'wall.s_starting': '启动中', 'wall.s_in_use': '使用中', 'wall.s_not_in_service': '未投运', 'wall.s_missing': '丢失', 'wall.s_removed': '已移除',
+    'wall.stop_text': '{device} 的所有阀门关闭。进行中的加油按已流出的油量结算。须在机旁手动解除后才能再次启动。', 'wall.stopped_one': '{device} 已急停',
+    'wall.step_1': '第 1 步，共 2 步', 'wall.step_2': '第 2 步，共 2 步', 'wall.count': '统计影响范围', 'wall.why': '原因', 'wall.emergency': '站内紧急情况', 'wall.stop_all_title': '急停 {venue} 全部加油机', 'wall.stop_all_text': '下一步先统计加油机和交易，再急停。现在还没有停任何设备。',
+    'wall.would': { other: '{n} 台加油机急停' }, 'wall.would_running': { other: '{n} 笔进行中的交易结束，按已流出的油量结算' }, 'wall.would_hand': '每台加油机须在机旁手动恢复，不能远程恢复',
+    'wall.left': '剩 {n} 秒确认', 'wall.over': '确认时间已过，请重新统计。', 'wall.now': '立即全部急停', 'wall.done': { other: '正在急停 {n} 台加油机' }, 'wall.litres': '升', 'wall.yuan': '元', 'wall.key_stop': '急停整个场地', 'wall.key_tv': '加油机大屏',
+    'wall.busy_n': '{n} 面工作中', 'wall.bad_n': '{n} 面有问题', 'wall.sides_n': '共 {n} 面',
+  },
+}

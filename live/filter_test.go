@@ -1,0 +1,62 @@
+package live
+
+import (
+	"encoding/json"
+	"os"
+	"slices"
+	"testing"
+
+	"github.com/unlatch/unlatch/device"
+)
+
+// TestFiltersPickWhatTheConsolePicks reads the file that the console's own test reads.
+func TestFiltersPickWhatTheConsolePicks(t *testing.T) {
+	b, err := os.ReadFile("testdata/filter.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var file struct {
+		Venues  map[string]string
+		Devices []struct {
+			ID, Venue, Firmware            string
+			Kind, Service, State, Problems int
+			Battery                        int
+			Lat, Lng                       *int32
+		}
+		Filters []struct {
+			Filter Filter
+			Picks  []string
+		}
+	}
+	if err := json.Unmarshal(b, &file); err != nil {
+		t.Fatal(err)
+	}
+	for _, test := range file.Filters {
+		picks, err := test.Filter.compile()
+		if err != nil {
+			t.Fatalf("%+v: %v", test.Filter, err)
+		}
+		got := []string{}
+		for _, d := range file.Devices {
+			r := row{id: device.ID(d.ID), venue: d.Venue, firmware: d.Firmware, kind: uint8(d.Kind), service: uint8(d.Service), state: uint8(d.State),
+				problems: uint16(d.Problems), battery: int8(d.Battery)}
+			if d.Lat != nil {
+				r.lat, r.lng, r.placed = *d.Lat, *d.Lng, true
+			}
+			if picks(r, file.Venues[d.Venue]) {
+				got = append(got, d.ID)
+			}
+		}
+		if !slices.Equal(got, test.Picks) {
+			t.Errorf("%+v picks %v, want %v", test.Filter, got, test.Picks)
+		}
+	}
+	if len(file.Filters) < 10 || len(StateWords) != neverHeard+1 || 1<<(len(ProblemWords)-1) != ProblemKey {
+		t.Error("words and numbers do not go together")
+	}
+	for _, wrong := range []Filter{{Kind: "boat"}, {State: "lost"}, {Service: "gone"}, {Problem: "none"}, {Battery: "0"}, {Battery: "x"}, {Box: "1,2,3"}, {Box: "3,2,1,4"}} {
+		if _, err := wrong.compile(); err == nil {
+			t.Errorf("%+v was taken", wrong)
+		}
+	}
+}
