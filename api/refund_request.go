@@ -102,7 +102,7 @@ type refundPath struct {
 type refundRequestOutput struct{ Body RefundRequest }
 
 // approveRefund notes the decision, then moves the money under the request's own key, so
-// that it moves once whatever happens in between. What cannot be given any more waits again.
+// that it moves once whatever happens in between. What cannot be given any more is declined.
 func (a *API) approveRefund(ctx context.Context, in *refundPath) (*refundRequestOutput, error) {
 	r, err := a.Store.ApproveRefund(ctx, in.ID, staffOf(ctx).ID)
 	if err != nil {
@@ -113,8 +113,11 @@ func (a *API) approveRefund(ctx context.Context, in *refundPath) (*refundRequest
 		Staff:  audit(ctx, "money.refund", "order "+r.Order, r.Reason, nil),
 		Answer: refundAnswer(int64(r.Amount))})
 	if err != nil {
-		if again := a.Store.ReopenRefund(context.WithoutCancel(ctx), r.ID, staffOf(ctx).ID); again != nil {
-			a.Log.Error("a refund that could not be given does not wait again", "refund", r.ID, "err", again)
+		// Only what will never be possible ends it; anything else may be approved again.
+		if errors.Is(err, order.ErrOverRefund) || errors.Is(err, billing.ErrOverRefund) || errors.Is(err, order.ErrWrongState) || errors.Is(err, order.ErrRiderErased) {
+			if failed := a.Store.FailRefund(context.WithoutCancel(ctx), r.ID, staffOf(ctx).ID, order.Plain(err)); failed != nil {
+				a.Log.Error("a refund that cannot be given is still open", "refund", r.ID, "err", failed)
+			}
 		}
 		return nil, err
 	}

@@ -254,8 +254,8 @@ type RefundRequests interface {
 	RefundRequest(ctx context.Context, id string) (order.RefundRequest, error)
 	// ApproveRefund notes the decision. order.ErrSecondPerson, order.ErrWrongState.
 	ApproveRefund(ctx context.Context, id, staff string) (order.RefundRequest, error)
-	// ReopenRefund takes an approval back whose money could not be given.
-	ReopenRefund(ctx context.Context, id, staff string) error
+	// FailRefund ends an approved request whose money cannot be given any more, with why.
+	FailRefund(ctx context.Context, id, staff, why string) error
 	DeclineRefund(ctx context.Context, id string, a order.Audit) error
 }
 

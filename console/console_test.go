@@ -139,12 +139,11 @@ func TestFilesOfATreeNeverChange(t *testing.T) {
 func TestWhatIsNotInTheTreeIsNotFoundAndNotKept(t *testing.T) {
 	s := console(t, Config{})
 	for _, target := range []string{s.base + "/nothing.js", s.base + "/", s.base, s.base + "/index.html", "/console/a/0000000000000000/app.js", "/console/a/", s.base + "/../console.go"} {
-		r := ask(t, s, http.MethodGet, "/console/")
 		req := httptest.NewRequest(http.MethodGet, "/console/", nil)
 		req.URL.Path = target
 		w := httptest.NewRecorder()
 		s.ServeHTTP(w, req)
-		r = w.Result()
+		r := w.Result()
 		if r.StatusCode != http.StatusNotFound || r.Header.Get("Cache-Control") != "no-store" {
 			t.Errorf("%s: got %d, %s", target, r.StatusCode, r.Header.Get("Cache-Control"))
 		}

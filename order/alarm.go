@@ -87,6 +87,9 @@ const (
 // Kept are written and told to nobody.
 type AlarmMoves struct {
 	Raised, Cleared, Kept []Alarm
+	// Returned are critical ones that are so again shortly after they ended: told as raised,
+	// by nobody taken on.
+	Returned []Alarm
 }
 
 // ItemCount is how many items of a kind are open at a venue.
@@ -212,7 +215,7 @@ func WatchAlarms(known []Alarm, now time.Time, so []Condition, draw func() strin
 				moves.Kept = append(moves.Kept, a)
 			}
 		case a.ClearedBy != "": // by hand, and it has lasted since
-			if now.Sub(a.SeenAt) > Flap {
+			if now.Sub(a.SeenAt) > steady {
 				moves.Raised = append(moves.Raised, Alarm{ID: draw(), Condition: c, RaisedAt: now, SeenAt: now, Times: 1})
 				continue
 			}
@@ -223,6 +226,11 @@ func WatchAlarms(known []Alarm, now time.Time, so []Condition, draw func() strin
 		default: // it flaps: once more the same, told to nobody
 			a.Condition, a.SeenAt, a.ClearedAt = c, now, time.Time{}
 			a.Times++
+			if c.Kind.Severity() == Critical { // its end was told: nobody must go on believing it
+				a.AckedAt, a.AckedBy, a.Snoozed = time.Time{}, "", time.Time{}
+				moves.Returned = append(moves.Returned, a)
+				continue
+			}
 			moves.Kept = append(moves.Kept, a)
 		}
 	}
@@ -232,7 +240,7 @@ func WatchAlarms(known []Alarm, now time.Time, so []Condition, draw func() strin
 			moves.Cleared = append(moves.Cleared, a)
 		}
 	}
-	for _, list := range [][]Alarm{moves.Raised, moves.Cleared, moves.Kept} {
+	for _, list := range [][]Alarm{moves.Raised, moves.Cleared, moves.Kept, moves.Returned} {
 		slices.SortFunc(list, func(a, b Alarm) int {
 			return cmp.Or(cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Subject, b.Subject))
 		})
@@ -337,7 +345,7 @@ func (w *Watchman) look(ctx context.Context) error {
 			}
 			return id
 		})
-		told = len(moves.Raised) + len(moves.Cleared)
+		told = len(moves.Raised) + len(moves.Returned) + len(moves.Cleared)
 		for _, a := range moves.Raised {
 			w.Log.Warn("alarm raised", "kind", a.Kind, "device", a.Device, "venue", a.Venue)
 		}

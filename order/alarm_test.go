@@ -21,10 +21,10 @@ type watched struct {
 
 func (w *watched) look(at time.Time, so ...order.Condition) {
 	moves := order.WatchAlarms(w.known, at, so, func() string { w.drawn++; return fmt.Sprint("alarm-", w.drawn) })
-	w.raised += len(moves.Raised)
+	w.raised += len(moves.Raised) + len(moves.Returned)
 	w.cleared += len(moves.Cleared)
 	w.known = append(w.known, moves.Raised...)
-	for _, list := range [][]order.Alarm{moves.Kept, moves.Cleared} {
+	for _, list := range [][]order.Alarm{moves.Kept, moves.Cleared, moves.Returned} {
 		for _, a := range list {
 			for i := range w.known {
 				if w.known[i].ID == a.ID {
@@ -77,6 +77,29 @@ func TestAnAlarmIsRaisedOncePerEntry(t *testing.T) {
 	w.look(late, silent)
 	if w.raised != 2 {
 		t.Fatalf("a new entry raised %d alarms in all, want 2", w.raised)
+	}
+}
+
+// TestAStopThatReturnsIsTold: its end was told, so that nobody may go on believing it.
+func TestAStopThatReturnsIsTold(t *testing.T) {
+	start := time.Date(2026, 11, 23, 8, 0, 0, 0, time.UTC)
+	stop := order.Condition{Kind: order.AlarmStop, Subject: "pump-1", Device: "pump-1", Venue: "station", Detail: "Stopped."}
+	for name, end := range map[string]func(*watched){
+		"lifted": func(*watched) {},
+		"cleared by hand, then lifted": func(w *watched) {
+			w.known[0].ClearedAt, w.known[0].ClearedBy = start.Add(time.Second), "ann"
+		},
+	} {
+		var w watched
+		w.look(start, stop)
+		w.known[0].AckedAt, w.known[0].AckedBy, w.known[0].Snoozed = start, "ann", start.Add(time.Hour)
+		end(&w)
+		w.look(start.Add(5 * time.Minute))
+		w.look(start.Add(9*time.Minute), stop)
+		newest := w.known[len(w.known)-1]
+		if w.raised != 2 || !newest.Open() || newest.AckedBy != "" || !newest.Snoozed.IsZero() {
+			t.Errorf("%s: told %d times, and is %+v", name, w.raised, newest)
+		}
 	}
 }
 

@@ -64,6 +64,12 @@ func (db *DB) WatchAlarms(ctx context.Context, watch func(known []order.Alarm, n
 		b.Queue(`UPDATE alarms SET detail = $2, seen_at = $3, times = $4, cleared_at = $5, venue = $6, version = version + 1
 			WHERE id = $1 AND version = $7`, a.ID, a.Detail, a.SeenAt, a.Times, nilTime(a.ClearedAt), a.Venue, a.Version)
 	}
+	for _, a := range moves.Returned {
+		b.Queue(`WITH c AS (UPDATE alarms SET detail = $2, seen_at = $3, times = $4, cleared_at = NULL, venue = $5, acked_at = NULL, acked_by = '',
+				snoozed_until = NULL, version = version + 1 WHERE id = $1 AND version = $6 RETURNING 1)
+			INSERT INTO updates (subject, payload) SELECT $7, $8 FROM c`, a.ID, a.Detail, a.SeenAt, a.Times, a.Venue, a.Version, "alarm."+a.ID,
+			alarmPayload(a, "raised"))
+	}
 	for _, a := range moves.Cleared {
 		b.Queue(`WITH c AS (UPDATE alarms SET cleared_at = $2, version = version + 1 WHERE id = $1 AND version = $3 RETURNING 1)
 			INSERT INTO updates (subject, payload) SELECT $4, $5 FROM c`, a.ID, a.ClearedAt, a.Version, "alarm."+a.ID, alarmPayload(a, "cleared"))

@@ -151,7 +151,8 @@ func (db *DB) HaltBulk(ctx context.Context, id string, a order.Audit) error {
 		}
 		return fmt.Errorf("halt bulk: %w", order.ErrWrongState)
 	}
-	tag, err = tx.Exec(ctx, `UPDATE bulk_results SET state = 'halted', at = now() WHERE bulk = $1 AND state = 'waiting'`, id)
+	tag, err = tx.Exec(ctx, `UPDATE bulk_results SET state = 'halted', at = now() WHERE bulk = $1
+		AND (state = 'waiting' OR state = 'doing' AND at < now() - interval '1 minute')`, id)
 	if err != nil {
 		return fmt.Errorf("halt bulk: %w", err)
 	}
@@ -172,7 +173,7 @@ func (db *DB) TakeBulk(ctx context.Context, limit int) (order.Bulk, []order.Bulk
 	fail := func(err error) (order.Bulk, []order.BulkResult, error) {
 		return order.Bulk{}, nil, fmt.Errorf("take bulk: %w", err)
 	}
-	bulk, err := scanBulk(db.pool.QueryRow(ctx, `SELECT `+bulkColumns+` FROM bulks b WHERE EXISTS (SELECT FROM bulk_results r WHERE r.bulk = b.id
+	bulk, err := scanBulk(db.pool.QueryRow(ctx, `SELECT `+bulkColumns+` FROM bulks b WHERE b.halted_at IS NULL AND EXISTS (SELECT FROM bulk_results r WHERE r.bulk = b.id
 		AND (r.state = 'waiting' OR r.state = 'doing' AND r.at < now() - interval '1 minute')) ORDER BY b.id LIMIT 1`))
 	if errors.Is(err, pgx.ErrNoRows) {
 		return order.Bulk{}, nil, nil
@@ -185,7 +186,8 @@ func (db *DB) TakeBulk(ctx context.Context, limit int) (order.Bulk, []order.Bulk
 			ORDER BY n LIMIT $2 FOR UPDATE SKIP LOCKED),
 		r AS (UPDATE bulk_results x SET state = 'doing', at = now() FROM taken t WHERE x.bulk = t.bulk AND x.n = t.n RETURNING x.n, x.device)
 		SELECT r.n, r.device, NOT coalesce($3::text[] IS NULL OR d.venue = ANY($3), false)
-			OR NOT EXISTS (SELECT FROM staff s WHERE s.id::text = $4 AND s.disabled_at IS NULL)
+			OR NOT EXISTS (SELECT FROM staff s WHERE s.id::text = $4 AND s.disabled_at IS NULL
+				AND s.role = 'admin' AND s.venues IS NOT DISTINCT FROM $3::text[])
 		FROM r LEFT JOIN devices d ON d.id = r.device ORDER BY r.n`, bulk.ID, limit, bulk.Venues, bulk.Staff)
 	if err != nil {
 		return fail(err)
@@ -203,7 +205,7 @@ func (db *DB) TakeBulk(ctx context.Context, limit int) (order.Bulk, []order.Bulk
 func (db *DB) BulkDid(ctx context.Context, bulk string, results []order.BulkResult) error {
 	b := &pgx.Batch{}
 	for _, r := range results {
-		b.Queue(`UPDATE bulk_results SET state = $3, code = $4, detail = $5, at = now() WHERE bulk = $1 AND n = $2`,
+		b.Queue(`UPDATE bulk_results SET state = $3, code = $4, detail = $5, at = now() WHERE bulk = $1 AND n = $2 AND state = 'doing'`,
 			bulk, r.N, r.State, r.Code, r.Detail)
 	}
 	if err := db.pool.SendBatch(ctx, b).Close(); err != nil {

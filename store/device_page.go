@@ -164,5 +164,5 @@ func (db *DB) EvidenceGaps(ctx context.Context, id device.ID) ([]order.EvidenceG
 
 // DevicesByID reads devices by id, in that order; unknown ids are left out.
 func (db *DB) DevicesByID(ctx context.Context, ids []device.ID) ([]order.DeviceRow, error) {
-	return db.devices(ctx, ` WHERE id = ANY($1) ORDER BY id`, ids)
+	return db.devices(ctx, ` WHERE id = ANY($1) ORDER BY id COLLATE "C"`, ids)
 }

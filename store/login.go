@@ -248,6 +248,7 @@ func (db *DB) UseInvite(ctx context.Context, link [32]byte, encoded string, l or
 		a.Before, _ = json.Marshal(map[string]bool{"has_password": had}) // of plain values: cannot fail
 		b := &pgx.Batch{}
 		b.Queue(`UPDATE staff SET password = $2, password_at = now() WHERE id = $1`, l.Staff, encoded)
+		b.Queue(`UPDATE passkeys SET revoked_at = now() WHERE staff = $1 AND revoked_at IS NULL`, l.Staff)
 		queueSignOut(b, l.Staff, "")
 		queueLogin(b, l)
 		queueAudit(b, a)

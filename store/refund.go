@@ -103,14 +103,16 @@ func (db *DB) ApproveRefund(ctx context.Context, id, staff string) (order.Refund
 	return r, nil
 }
 
-// ReopenRefund lets a request wait again whose money could not be given back, by its
-// approver.
-func (db *DB) ReopenRefund(ctx context.Context, id, staff string) error {
-	_, err := db.pool.Exec(ctx, `UPDATE refund_requests r SET state = 'waiting', decided_at = NULL, decided_by = ''
-		WHERE id = $1::uuid AND state = 'approved' AND decided_by = $2
-			AND NOT EXISTS (SELECT FROM audits a WHERE a.act = 'money.refund' AND a.after->>'request' = r.id::text)`, uuidOrNil(id), staff)
+// given tells whether the money of a request r has moved: the refund's own transaction has
+// the audit row that names it.
+const given = `EXISTS (SELECT FROM audits a WHERE a.act = 'money.refund' AND a.after->>'request' = r.id::text)`
+
+// FailRefund ends an approved request whose money cannot be given any more, with why.
+func (db *DB) FailRefund(ctx context.Context, id, staff, why string) error {
+	_, err := db.pool.Exec(ctx, `UPDATE refund_requests r SET state = 'declined', decided_at = now(), decided_by = $2, answer = $3
+		WHERE id = $1::uuid AND state = 'approved' AND NOT `+given, uuidOrNil(id), staff, why)
 	if err != nil {
-		return fmt.Errorf("reopen refund: %w", domainError(err))
+		return fmt.Errorf("end refund: %w", domainError(err))
 	}
 	return nil
 }
@@ -124,7 +126,7 @@ func (db *DB) DeclineRefund(ctx context.Context, id string, a order.Audit) error
 	}
 	defer func() { _ = tx.Rollback(context.WithoutCancel(ctx)) }()
 	tag, err := tx.Exec(ctx, `UPDATE refund_requests r SET state = 'declined', decided_at = now(), decided_by = $2, answer = $3
-		WHERE id = $1::uuid AND state = 'waiting'`, uuidOrNil(id), a.Staff, a.Reason)
+		WHERE id = $1::uuid AND state = 'waiting' AND NOT `+given, uuidOrNil(id), a.Staff, a.Reason)
 	if err != nil {
 		return fmt.Errorf("decline refund: %w", err)
 	}

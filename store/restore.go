@@ -153,6 +153,14 @@ func (db *DB) TakeIn(ctx context.Context) (*Restored, error) {
 			WHEN 'unresolved' THEN greatest(due_at + $1::interval, $2::timestamptz + $3::interval)
 			ELSE greatest(due_at + $1::interval, $2::timestamptz + $4::interval) END
 		WHERE state IN ('pending', 'starting', 'unresolved', 'active')`, gap, now, unresolvedGrace, activeGrace)
+	// What was ended since the backup must not come back: who may come in, what is done by
+	// itself, and whom it is told.
+	b.Queue(`UPDATE logins SET revoked_at = now() WHERE revoked_at IS NULL`)
+	b.Queue(`UPDATE invites SET used_at = now() WHERE used_at IS NULL`)
+	b.Queue(`DELETE FROM ceremonies`)
+	b.Queue(`UPDATE bulk_results SET state = 'halted', at = now() WHERE state IN ('waiting', 'doing')`)
+	b.Queue(`UPDATE bulks SET halted_at = now(), halted_by = 'restore' WHERE halted_at IS NULL`)
+	b.Queue(`UPDATE webhooks SET enabled = false, version = version + 1 WHERE enabled`)
 	b.Queue(`UPDATE venues SET open = false WHERE open AND id IN (SELECT venue FROM devices WHERE kind = ANY($1::text[]))`, stoppable())
 	b.Queue(`INSERT INTO items (id, kind, subject, device, venue, detail, at) VALUES ($1, $2, 'installation', '', '', $3, $4)
 		ON CONFLICT (kind, subject) WHERE closed_at IS NULL DO UPDATE SET detail = excluded.detail`, ids[0], order.ItemRestored, detail, now)

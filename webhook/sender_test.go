@@ -112,7 +112,7 @@ func TestAFailureIsTriedAgainAndSaid(t *testing.T) {
 		"the second time": {func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(503) }, 1, 5 * time.Minute, "503"},
 		"the last time":   {func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(503) }, 9, -1, "503"},
 		"gone":            {func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(410) }, 0, -1, "410"},
-		"a redirect":      {func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/elsewhere", 302) }, 0, 5 * time.Second, "302"},
+		"a redirect":      {func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/elsewhere", http.StatusFound) }, 0, 5 * time.Second, "302"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			receiver := httptest.NewServer(test.answer)
