@@ -70,6 +70,7 @@ func (h home) backup(t *testing.T, bend ...func(*backupCmd)) (path string, err e
 }
 
 func TestBackupIsRefusedWhereItWouldBeWorthless(t *testing.T) {
+	t.Parallel()
 	h := newHome(t)
 	other := t.TempDir()
 	if _, _, err := loadKeys("", "", other); err != nil {
@@ -153,6 +154,7 @@ func ownerOf(t *testing.T) string {
 // TestRestoreGivesBackWhatWasBackedUp: rows, rights, triggers and the schema's version,
 // into a database of another owner.
 func TestRestoreGivesBackWhatWasBackedUp(t *testing.T) {
+	t.Parallel()
 	h := newHome(t)
 	file, err := h.backup(t)
 	if err != nil {
@@ -250,6 +252,7 @@ func bent(t *testing.T, file string, change func(m *manifest, parts map[string][
 }
 
 func TestRestoreRefusesWhatItCannotDoWhole(t *testing.T) {
+	t.Parallel()
 	h := newHome(t)
 	file, err := h.backup(t)
 	if err != nil {
@@ -303,6 +306,7 @@ func TestRestoreRefusesWhatItCannotDoWhole(t *testing.T) {
 
 // TestARestoreThatBreaksOffIsServedByNobody: into a database that is not ours to throw away.
 func TestARestoreThatBreaksOffIsServedByNobody(t *testing.T) {
+	t.Parallel()
 	h := newHome(t)
 	file, err := h.backup(t)
 	if err != nil {
@@ -335,6 +339,7 @@ func TestARestoreThatBreaksOffIsServedByNobody(t *testing.T) {
 // TestRestoreIntoAFolder goes once round: a private cluster comes out of a backup, is
 // backed up while it stands still, and is refused an upgrade to what it is.
 func TestRestoreIntoAFolder(t *testing.T) {
+	t.Parallel()
 	h := newHome(t)
 	file, err := h.backup(t, func(b *backupCmd) { b.WithoutKeys, b.Data = true, "" })
 	if err != nil {

@@ -27,6 +27,7 @@ func (b tomorrow) Clock(ctx context.Context) (time.Time, error) {
 // fuel on prepay and its refund matches line by line; a line that is missing, one that
 // is wrong by a fen and one that is nobody's are an open item each.
 func TestEachDayOfTheBillIsHeldAgainstTheLedger(t *testing.T) {
+	t.Parallel()
 	var ahead atomic.Int64
 	v := newVenue(t, venueConfig{Bikes: []string{"bike"}, Pumps: []string{"pump-1"}, Riders: []string{"ada"},
 		WeChat: func(c *fakewechat.Config) {

@@ -141,6 +141,7 @@ func (v *venue) forgets(bike string) {
 }
 
 func TestALockWithoutANetworkIsRiddenOverBluetooth(t *testing.T) {
+	t.Parallel()
 	v := newVenue(t, venueConfig{Bikes: []string{"bike-1", "bike-2"}, Phones: true, Riders: []string{"ada", "bob"}})
 	ada, bob := v.rider("ada", 0, 5000), v.rider("bob", 0, 5000)
 	near, other := &phone{v: v, bike: "bike-1", began: time.Now()}, &phone{v: v, bike: "bike-2", began: time.Now()}

@@ -72,6 +72,7 @@ func wantProblem(t *testing.T, what string, err error, code string) {
 // TestStickersArePrintedBeforeTheyAreBound goes the way of a sticker: minted in a
 // batch, printed, scanned too early, hung up in the field, moved, swapped, revoked.
 func TestStickersArePrintedBeforeTheyAreBound(t *testing.T) {
+	t.Parallel()
 	v := newVenue(t, venueConfig{Bikes: []string{"bike-1", "bike-2"}, Pumps: []string{"pump-1"}, Riders: []string{"ann"}})
 	admin, field, viewer := v.staffed(order.Admin), v.staffed(order.Field), v.staffed(order.Viewer)
 	ann := v.rider("ann", 0, 100_00)

@@ -45,6 +45,7 @@ func (v *venue) photo(c client, id string, file []byte) (int, string) {
 // TestARiderFindsRingsAndReportsABike: what it costs so far runs while it rides, its bell
 // rings for its rider alone, and staff see the photo of what is broken.
 func TestARiderFindsRingsAndReportsABike(t *testing.T) {
+	t.Parallel()
 	v := newVenue(t, venueConfig{Bikes: []string{"bike-1", "bike-2"}, Riders: []string{"ada", "ben"}})
 	ada, ben := v.rider("ada", 0, 5000), v.rider("ben", 0, 5000)
 	var near api.Nearby

@@ -38,6 +38,7 @@ func write(t *testing.T, path, text string) string {
 }
 
 func TestAFleetComesInFromCSVRowByRow(t *testing.T) {
+	t.Parallel()
 	v := newVenue(t, venueConfig{Bikes: []string{"bike-1"}, Riders: []string{"ada"}})
 	staff, dir := v.staff(), t.TempDir()
 	if err := staff.do(v.ctx, http.MethodPut, "/v1/operator/venues/south", "", map[string]any{"name": "South", "time_zone": "Asia/Shanghai", "open": true,
@@ -191,6 +192,7 @@ func TestALineOfAFleetIsReadByItself(t *testing.T) {
 // TestAFleetsCodesAndPlacesAreJudgedFirst imports one installation's devices with
 // wrong codes and odd positions, then with right ones, then in a race.
 func TestAFleetsCodesAndPlacesAreJudgedFirst(t *testing.T) {
+	t.Parallel()
 	v := newVenue(t, venueConfig{Bikes: []string{"bike-1", "bike-2"}})
 	staff, dir := v.staff(), t.TempDir()
 	south := map[string]any{"name": "South", "time_zone": "Asia/Shanghai", "open": true, "lat": 1.3, "lng": 51.5,

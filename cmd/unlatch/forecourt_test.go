@@ -148,6 +148,7 @@ func TestStopsAreLiftedByAHandAtThePumpAlone(t *testing.T) {
 }
 
 func TestCodesOnAScreenRotateAndLiftTheLimit(t *testing.T) {
+	t.Parallel()
 	v := newVenue(t, venueConfig{Pumps: []string{"pump-1"}, Riders: []string{"ada"}, Orders: order.Config{PrintedCap: 150_00}})
 	c := v.rider("ada", 0, 50_000)
 	var shown string
@@ -183,6 +184,7 @@ func TestCodesOnAScreenRotateAndLiftTheLimit(t *testing.T) {
 }
 
 func TestAVenueMaySellAtItsKioskAlone(t *testing.T) {
+	t.Parallel()
 	v := fuelVenue(t, venueConfig{Pumps: []string{"pump-1"}, Riders: []string{"ada"}})
 	c, staff := v.rider("ada", 0, 50_000), v.staff()
 	if err := staff.do(v.ctx, http.MethodPut, "/v1/operator/venues/station", "", map[string]any{"name": "Station", "time_zone": "Asia/Shanghai",

@@ -279,7 +279,6 @@ func (s fuelScenario) run(v *venue, pump, rider string) {
 }
 
 func TestTheRiderSeesTheLitresRun(t *testing.T) {
-	t.Parallel()
 	v := fuelVenue(t, venueConfig{Replicas: 2, Pumps: []string{"pump-1"}, Riders: []string{"ada"}})
 	c := v.rider("ada", 1, 50_000) // asks the replica that may not hear the pump
 	o, err := v.buy(c, v.codes["pump-1/1"], yuan200)
@@ -328,6 +327,7 @@ func TestTheRiderSeesTheLitresRun(t *testing.T) {
 }
 
 func TestUnauthorisedFuelIsAnItemAndFillsTheAudit(t *testing.T) {
+	t.Parallel()
 	v := fuelVenue(t, venueConfig{Pumps: []string{"pump-1"}, Riders: []string{"ada"}})
 	c, staff := v.rider("ada", 0, 50_000), v.staff()
 	sell := func(ml int64) {
@@ -352,6 +352,7 @@ func TestUnauthorisedFuelIsAnItemAndFillsTheAudit(t *testing.T) {
 }
 
 func TestFuelAboveTheLimitIsTheOperatorsLoss(t *testing.T) {
+	t.Parallel()
 	v := fuelVenue(t, venueConfig{Pumps: []string{"pump-1"}, Riders: []string{"ada"}})
 	c, staff := v.rider("ada", 0, 50_000), v.staff()
 	v.hand("pump-1", 1, "fault", map[string]any{"sticky_ml": 400})
@@ -377,6 +378,7 @@ func TestFuelAboveTheLimitIsTheOperatorsLoss(t *testing.T) {
 }
 
 func TestAnAmountThatIsNotVolumeTimesPriceWaitsForStaff(t *testing.T) {
+	t.Parallel()
 	v := fuelVenue(t, venueConfig{Pumps: []string{"pump-1"}, Riders: []string{"ada"}})
 	c, staff := v.rider("ada", 0, 50_000), v.staff()
 	v.hand("pump-1", 1, "fault", map[string]any{"wrong_fen": 100})
@@ -419,6 +421,7 @@ func TestAnAmountThatIsNotVolumeTimesPriceWaitsForStaff(t *testing.T) {
 }
 
 func TestTheServerIsAwayInMidFuelling(t *testing.T) {
+	t.Parallel()
 	v := fuelVenue(t, venueConfig{Replicas: 2, Pumps: []string{"pump-1"}, Riders: []string{"ada"}})
 	c := v.rider("ada", 0, 50_000)
 	o, err := v.buy(c, v.codes["pump-1/1"], yuan200)

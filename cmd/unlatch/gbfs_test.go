@@ -351,6 +351,7 @@ func readStaticFeed(t *testing.T, feed feedReader) {
 // TestTheFeedLeavesOutWhatMayBeInUseAndMarksWhatNobodyCanTake, and is not there unless
 // somebody answers for it.
 func TestTheFeedLeavesOutWhatMayBeInUseAndMarksWhatNobodyCanTake(t *testing.T) {
+	t.Parallel()
 	v := newVenue(t, venueConfig{Bikes: []string{"bike-1", "bike-2", "bike-3"}, Riders: []string{"ada"}, FeedEmail: "feed@example.com", Pumps: []string{"pump-1"}})
 	n, staff := v.nodes[0], v.staff()
 	feed := feedReader{n.url(), feedSchemas(t)}

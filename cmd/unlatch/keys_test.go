@@ -221,6 +221,7 @@ func TestABackupFromBeforeARotationOfTheSigningKeyIsServed(t *testing.T) {
 // TestADeviceGetsNewKeysAndTheOldOnesOpenNothing: provisioned anew, a bike's first file
 // logs in no more, its second one rides.
 func TestADeviceGetsNewKeysAndTheOldOnesOpenNothing(t *testing.T) {
+	t.Parallel()
 	v := newVenue(t, venueConfig{Riders: []string{"ada"}})
 	n := v.nodes[0]
 	provision := func() sim.Provision {
@@ -384,6 +385,7 @@ func TestARotatedSigningKeyFitsBeforeServeRestarts(t *testing.T) {
 
 // TestABackupFromBeforeARotationIsRestoredWithTheSigningKeyOfNow.
 func TestABackupFromBeforeARotationIsRestoredWithTheSigningKeyOfNow(t *testing.T) {
+	t.Parallel()
 	h := newHome(t)
 	backup, err := h.backup(t)
 	if err != nil {

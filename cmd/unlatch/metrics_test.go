@@ -129,6 +129,7 @@ func TestTheDashboardIsJSONWithOneIdPerPanel(t *testing.T) {
 
 // TestReadinessNamesThePartThatIsNot: the broker's connection is cut.
 func TestReadinessNamesThePartThatIsNot(t *testing.T) {
+	t.Parallel()
 	v := newVenue(t, venueConfig{})
 	c := client{base: v.nodes[0].url()}
 	var r struct {

@@ -19,6 +19,7 @@ type heldPass struct {
 // tariff of its own and sell passes; the rider buys one, rides without a fen left,
 // and the draft of a dearer tariff is replayed over what was ridden.
 func TestACampusSellsPassesAndPricesItsGroups(t *testing.T) {
+	t.Parallel()
 	v := newVenue(t, venueConfig{Bikes: []string{"bike-1", "bike-2"}, Riders: []string{"ada", "ben"}})
 	ada, ben, staff := v.rider("ada", 0, 1000), v.rider("ben", 0, 1000), v.staff()
 	do := func(c client, method, path, key string, body, into any) {
@@ -113,6 +114,7 @@ func TestACampusSellsPassesAndPricesItsGroups(t *testing.T) {
 
 // TestAVenueTakesNoOrdersOutsideItsHours, and says so at the scan; what runs may end.
 func TestAVenueTakesNoOrdersOutsideItsHours(t *testing.T) {
+	t.Parallel()
 	v := newVenue(t, venueConfig{Bikes: []string{"bike-1", "bike-2"}, Riders: []string{"ada"}})
 	ada, staff := v.rider("ada", 0, 1000), v.staff()
 	o, err := v.start(ada, "bike-1")

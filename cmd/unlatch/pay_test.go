@@ -152,6 +152,7 @@ func (v *venue) movedAtWeChat() map[string]billing.Fen {
 // TestPayingWithWeChat is the whole of it, as the demo shows it: top up, ride on the
 // wallet, ride on Pay Score, fuel on prepay with the rest back.
 func TestPayingWithWeChat(t *testing.T) {
+	t.Parallel()
 	v := newVenue(t, venueConfig{Bikes: []string{"bike"}, Pumps: []string{"pump-1"}, Riders: []string{"ada", "ben"}})
 	ada := v.rider("ada", 0, 0)
 	_ = v.double.fake.Accept("ada", "demo-refund", 5)
@@ -231,6 +232,7 @@ func TestPayingWithWeChat(t *testing.T) {
 // TestWhoPayScoreRefusesPaysBefore: WeChat refuses on its own page, and the rider goes
 // on in the same order; the bike moves once, for what was paid.
 func TestWhoPayScoreRefusesPaysBefore(t *testing.T) {
+	t.Parallel()
 	v := newVenue(t, venueConfig{Bikes: []string{"bike"}, Riders: []string{"ada"}})
 	ada := v.rider("ada", 0, 0)
 	if err := v.double.fake.ScoreFor("ada", fakewechat.ScoreConduct{RefuseCode: "271300099"}); err != nil {

@@ -31,6 +31,7 @@ func refusedAs(err error) string {
 // geofence; riders and staff see the bike there, staff get an item and the rider the
 // same bill. Then two riders have themselves erased.
 func TestABikeIsFoundWhereItStandsAndARiderIsForgotten(t *testing.T) {
+	t.Parallel()
 	v := newVenue(t, venueConfig{Bikes: []string{"bike-1", "bike-2"}, Riders: []string{"ada", "ben"}})
 	n, staff := v.nodes[0], v.staff()
 	ada, ben := v.rider("ada", 0, 5000), v.rider("ben", 0, 0)
@@ -185,6 +186,7 @@ func jsonOf(v any) string { b, _ := json.Marshal(v); return string(b) }
 // TestTheIdentityKeyRotatesWhileRidersLogIn: by the commands that staff type, beside a
 // running replica.
 func TestTheIdentityKeyRotatesWhileRidersLogIn(t *testing.T) {
+	t.Parallel()
 	v := newVenue(t, venueConfig{Riders: []string{"ada", "ben", "cleo"}})
 	ada := v.rider("ada", 0, 0)
 	dir := t.TempDir()

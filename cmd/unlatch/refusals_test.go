@@ -64,6 +64,7 @@ func ordering(ticket string) string { return `{"ticket":"` + ticket + `","pay_wi
 
 // TestEachBadRequestIsANamedProblemAndChangesNothing walks what bad input gets.
 func TestEachBadRequestIsANamedProblemAndChangesNothing(t *testing.T) {
+	t.Parallel()
 	v := newVenue(t, venueConfig{Bikes: []string{"free", "busy", "low", "repair", "gone"},
 		Riders: []string{"ada", "ben", "poor", "blocked"}})
 	ada, ben := v.rider("ada", 0, 10_000), v.rider("ben", 0, 10_000)
@@ -208,6 +209,7 @@ func TestTwoRidersInTheSameMillisecond(t *testing.T) {
 // TestStaffPutRight walks what the operator needs: a key from the first-run link,
 // a service unlock, an end by staff, a refund, each with its audit row.
 func TestStaffPutRight(t *testing.T) {
+	t.Parallel()
 	v := newVenue(t, venueConfig{Bikes: []string{"bike", "spare"}, Riders: []string{"ada"}})
 	n := v.nodes[0]
 	link, err := n.firstRun(t.Context())
@@ -312,6 +314,7 @@ func TestStaffPutRight(t *testing.T) {
 
 // TestPageBehindACode asks for the page as any phone would.
 func TestPageBehindACode(t *testing.T) {
+	t.Parallel()
 	v := newVenue(t, venueConfig{Bikes: []string{"bike"}, Riders: []string{"ada"}})
 	code, err := qr.Parse(v.codes["bike"], "q.test")
 	if err != nil {

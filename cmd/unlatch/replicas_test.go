@@ -15,6 +15,7 @@ import (
 // TestWaitersWakeOnAnyReplica lets a rider wait at one replica for what the other
 // may take in, by long poll and by stream.
 func TestWaitersWakeOnAnyReplica(t *testing.T) {
+	t.Parallel()
 	v := newVenue(t, venueConfig{Replicas: 2, Bikes: []string{"bike"}, Riders: []string{"ada"}})
 	at := []client{v.rider("ada", 0, 10_000), v.rider("ada", 1, 0)}
 	o, err := v.start(at[0], "bike")
@@ -65,6 +66,7 @@ func TestWaitersWakeOnAnyReplica(t *testing.T) {
 
 // TestALogoutEndsTheToken: tokens are revocable.
 func TestALogoutEndsTheToken(t *testing.T) {
+	t.Parallel()
 	v := newVenue(t, venueConfig{Bikes: []string{"bike"}, Riders: []string{"ada"}})
 	c := v.rider("ada", 0, 0)
 	if err := c.do(t.Context(), http.MethodPost, "/v1/logout", "", nil, nil); err != nil {
@@ -89,6 +91,7 @@ func TestALogoutEndsTheToken(t *testing.T) {
 // TestADeadDatabaseEndsTheProcess kills the private cluster under a demo; a
 // process without its only memory must not go on.
 func TestADeadDatabaseEndsTheProcess(t *testing.T) {
+	t.Parallel()
 	dir := readmeFolder(t)
 	b, _ := running(t, dir)
 	children, err := exec.Command("pgrep", "-P", strconv.Itoa(b.cmd.Process.Pid)).Output()
