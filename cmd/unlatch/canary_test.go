@@ -250,7 +250,7 @@ func TestWhatAForeignErrorTextHoldsIsMasked(t *testing.T) {
 			t.Errorf("%q is in the line: %s", secret, b.String())
 		}
 	}
-	for _, secret := range []string{"s3cr3t", "0a1b2c", openid, "13912345678", token, "pa55word", "9012", "12345678901234", "31.2304", "121.4737"} {
+	for _, secret := range []string{"s3cr3t", "0a1b2c", openid, "13912345678", token, "pa55word", "5678-9012", "12345678901234", "31.2304", "121.4737"} {
 		if strings.Contains(b.String(), secret) {
 			t.Errorf("%q is in the line: %s", secret, b.String())
 		}
