@@ -40,7 +40,6 @@ func (v *venue) again(k keys) {
 // and drops the old one, one that was silent learns it later, and a stolen old key
 // opens nothing.
 func TestTheSigningKeyRotatesWhileAFleetRides(t *testing.T) {
-	t.Parallel()
 	v := newVenue(t, venueConfig{Bikes: []string{"bike-1", "bike-2", "bike-3"}, Pumps: []string{"pump-1"}, Riders: []string{"ada", "ben"}})
 	ada, ben := v.rider("ada", 0, 5000), v.rider("ben", 0, 5000)
 	dir := t.TempDir()
