@@ -15,11 +15,12 @@ import (
 	"github.com/unlatch/unlatch/order"
 )
 
-// draw lets a lock do something with a start, in time and once, and returns what a lock does with a start until it next hears of the server, and
-// what it says of it. Beats while a use goes on are drawn only where no boot comes
-// in between: where an end is billed to the last proven moment, a beat that comes
+// draw lets a lock do something with a start, in time and once, until it next hears of
+// the server, and returns what it says of it. began is the boot in which the ride began.
+// Words behind an end are drawn only where no boot lies between the ride's beginning and
+// it: a ride across boots is measured by when their words came in, and one that comes
 // after the bill changes nothing for the rider, so there order matters by design.
-func (l *lock) draw(t *rapid.T, start device.Command, fence []device.Command) (words []order.Hear) {
+func (l *lock) draw(t *rapid.T, start device.Command, began device.Boot, fence []device.Command) (words []order.Hear) {
 	pause := func() {
 		most := rapid.SampledFrom([]int64{3_000, 90_000}).Draw(t, "most")
 		l.s.pass(time.Duration(rapid.Int64Range(1, most).Draw(t, "pause")) * time.Millisecond)
@@ -72,11 +73,12 @@ func (l *lock) draw(t *rapid.T, start device.Command, fence []device.Command) (w
 		}
 	}
 	if !l.closed && l.use.ID != "" && rapid.Bool().Draw(t, "closes") {
-		across := l.boot != start.Boot
+		across := l.boot != began
 		say(l.closes())
-		if !across {
-			beats(2)
+		if across {
+			return words
 		}
+		beats(2)
 	}
 	if rapid.IntRange(0, 3).Draw(t, "alarm") == 0 {
 		say(l.piece(device.Alarm, because("tamper")))
@@ -148,6 +150,7 @@ func TestTheNetworkDoesNotDecideWhatARideCosts(t *testing.T) {
 			t.Fatalf("two scenes begin with different ids: %s and %s", o.ID, other.ID)
 		}
 		l := straight.locks["bike-1"]
+		began := start.Boot
 		var fences []device.Command
 		if rapid.Bool().Draw(t, "paused") { // the story begins with a pause, or its end
 			both := func(words ...order.Hear) { bent.now = straight.now; straight.hear(words...); bent.hear(words...) }
@@ -163,7 +166,7 @@ func TestTheNetworkDoesNotDecideWhatARideCosts(t *testing.T) {
 			}
 		}
 		for range rapid.IntRange(1, 6).Draw(t, "rounds") {
-			words := l.draw(t, start, fences)
+			words := l.draw(t, start, began, fences)
 			bent.now = straight.now // both hear all of it at the round's end
 			straight.hear(words...)
 			bent.hear(mixed(t, words)...)
@@ -210,7 +213,7 @@ func TestAnHonestLockIsNeverBilledForARideThatWasNone(t *testing.T) {
 		l := s.locks["bike-1"]
 		opened := false
 		for range rapid.IntRange(1, 4).Draw(t, "rounds") {
-			words := l.draw(t, start, nil)
+			words := l.draw(t, start, start.Boot, nil)
 			for _, w := range words {
 				opened = opened || w.Word.Evidence != nil && w.Word.Evidence.Kind == device.SeenExecuted
 			}
