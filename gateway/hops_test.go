@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"slices"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -14,15 +16,24 @@ import (
 
 // hopBook keeps what it is told, unless it fails.
 type hopBook struct {
+	mu      sync.Mutex
 	batches [][]order.Hop
 	fail    error
 }
 
 func (b *hopBook) NoteHops(_ context.Context, hops []order.Hop) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
 	if b.fail == nil {
 		b.batches = append(b.batches, hops)
 	}
 	return b.fail
+}
+
+func (b *hopBook) all() [][]order.Hop {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return slices.Clone(b.batches)
 }
 
 func TestHopsAreWrittenInBatchesBehindTheCommandsBack(t *testing.T) {
@@ -36,21 +47,25 @@ func TestHopsAreWrittenInBatchesBehindTheCommandsBack(t *testing.T) {
 			h.Left(device.Command{ID: "c"})
 		}
 		h.Acked([]string{"c", "d"})
-		if len(book.batches) != 0 {
+		synctest.Wait()
+		if len(book.all()) != 0 {
 			t.Fatal("written while the command was on its way")
 		}
 		time.Sleep(hopEvery + time.Millisecond)
-		if len(book.batches) != 2 || len(book.batches[0]) != hopBatch || len(book.batches[1]) != 3 {
-			t.Fatalf("batches of %d", len(book.batches))
+		synctest.Wait()
+		batches := book.all()
+		if len(batches) != 2 || len(batches[0]) != hopBatch || len(batches[1]) != 3 {
+			t.Fatalf("%d batches", len(batches))
 		}
-		last := book.batches[1]
+		last := batches[1]
 		if last[0].Acked || !last[1].Acked || !last[2].Acked || last[2].Command != "d" || last[0].At.IsZero() {
 			t.Errorf("written %+v", last)
 		}
 		h.Left(device.Command{ID: "e"}) // as the replica stops
 		cancel()
 		<-done
-		if n := len(book.batches); n != 3 || book.batches[2][0].Command != "e" || h.Lost.Load() != 0 {
+		batches = book.all()
+		if n := len(batches); n != 3 || batches[2][0].Command != "e" || h.Lost.Load() != 0 {
 			t.Errorf("%d batches, %d lost", n, h.Lost.Load())
 		}
 	})
