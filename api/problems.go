@@ -56,7 +56,7 @@ var (
 	errWebhookUnknown     = errors.New("there is no such webhook, or it is switched off")
 	errDeliveryUnknown    = errors.New("there is no such delivery")
 	errRefundUnknown      = errors.New("there is no such refund request")
-	errRefundWaits        = errors.New("another refund of this order waits for a second person")
+	errRefundWaits        = errors.New("another refund of this order waits for a second person or for its money; decide that one first")
 	errBulkUnknown        = errors.New("there is no such bulk")
 	errBulkCount          = errors.New("the filter finds another number of devices by now; look at the preview again")
 	errVenueImageUnknown  = errors.New("there is no image of this venue")

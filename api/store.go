@@ -249,13 +249,14 @@ type BulkJobs interface {
 
 // RefundRequests are refunds that need a second person; order.Service gives them.
 type RefundRequests interface {
+	// AddRefundRequest: order.ErrExists while another one of the order is open.
 	AddRefundRequest(ctx context.Context, r order.RefundRequest, key order.Key, a order.Audit) (status int, answer []byte, err error)
 	RefundRequests(ctx context.Context, p order.RefundPage) ([]order.RefundRequest, error)
 	RefundRequest(ctx context.Context, id string) (order.RefundRequest, error)
-	// ApproveRefund notes the decision. order.ErrSecondPerson, order.ErrWrongState.
-	ApproveRefund(ctx context.Context, id, staff string) (order.RefundRequest, error)
-	// FailRefund ends an approved request whose money cannot be given any more, with why.
-	FailRefund(ctx context.Context, id, staff, why string) error
+	// FailRefund ends a request whose money cannot be given any more, with the audit's
+	// reason.
+	FailRefund(ctx context.Context, id string, a order.Audit) error
+	// DeclineRefund ends one whose money did not move; order.ErrWrongState.
 	DeclineRefund(ctx context.Context, id string, a order.Audit) error
 }
 

@@ -47,7 +47,7 @@ var moving = map[string]string{
 	"devices": "id, venue, service, service_reason, epoch", "outlets": "device, n, order_id, block", "commands": "id, kind, order_id",
 	"api_keys": "id, role, venues, revoked_at", "logins": "id, revoked_at", "codes": "number, device, outlet, revoked_at",
 	"alarms": "id, acked_at, snoozed_until, cleared_by", "audits": "", "updates": "", "positions": "", "goose_db_version": "",
-	"evidence": "", "command_hops": "", "vitals": "", "scan_days": "", "instances": "", "webhook_deliveries": "id",
+	"messages": "", "evidence": "", "command_hops": "", "vitals": "", "scan_days": "", "instances": "", "webhook_deliveries": "id",
 }
 
 // tables lists what the database holds.
