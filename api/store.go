@@ -191,6 +191,8 @@ type Members interface {
 	StaffByKey(ctx context.Context, hash [32]byte) (order.Staff, error)
 	// StaffList lists all members by name.
 	StaffList(ctx context.Context) ([]order.Staff, error)
+	// StaffNames lists who is called what, by name.
+	StaffNames(ctx context.Context) ([]order.StaffName, error)
 	StaffByID(ctx context.Context, id string) (order.Staff, error)
 	// ChangeStaff replaces role, venues and disabled; order.ErrNotFound, order.ErrLastAdmin.
 	ChangeStaff(ctx context.Context, s order.Staff, disabled bool, a order.Audit) error

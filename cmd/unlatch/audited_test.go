@@ -27,7 +27,6 @@ var notHere = map[string]string{
 	"give-up-payment": "order.Mend",
 	"begin-passkey":   "TestAPasskeySignsInOncePerQuestion",
 	"add-passkey":     "TestAPasskeySignsInOncePerQuestion",
-	"revoke-passkey":  "TestAPasskeySignsInOncePerQuestion",
 	"change-password": "TestAPasswordChangeEndsOtherLogins",
 	"stop-venue":      "TestStopsAreLiftedByAHandAtThePumpAlone",
 	"halt-bulk":       "a bulk of one device is over at once",

@@ -145,6 +145,9 @@ func TestALargeRefundNeedsTwoPeople(t *testing.T) {
 	}
 	a.decide(a.ann, asked, "approve", 403)
 	a.decide(a.staffed(order.Field), asked, "approve", 403)
+	if status, code, _ := a.ask(a.bob, http.MethodPost, "/v1/operator/refunds/"+asked.ID+"/approve", "", ""); status != 403 || code != "login_needed" {
+		t.Errorf("a key that approves: %d %s, want 403 login_needed", status, code)
+	}
 	first := a.decide(a.bob, asked, "approve", 200)
 	if again := a.decide(a.bob, asked, "approve", 200); first.GivenAt == nil || !first.GivenAt.Equal(*again.GivenAt) {
 		t.Errorf("approved again: %+v, first %+v", again, first)
