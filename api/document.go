@@ -62,6 +62,11 @@ func forStaff(id, method, path, summary string) huma.Operation {
 		op.Description = fmt.Sprintf("Least role: %s.", role)
 	}
 	op.Extensions = map[string]any{"x-least-role": string(leastRole[id]), "x-venues": scopes[id].how.String()}
+	if loginNeeded[id] {
+		op.Security = []map[string][]string{{cookieScheme: {}}}
+		op.Description += " An API key is not enough: sign in."
+		op.Extensions["x-login-needed"] = true
+	}
 	return op
 }
 

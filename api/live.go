@@ -24,14 +24,17 @@ func (a *API) liveRoutes(h huma.API) {
 	op.Description += " The n-th entry of each column is of the n-th device, by id. The changes since then are those of" +
 		" /v1/operator/updates after the cursor. Compressed where Accept-Encoding takes gzip."
 	register(a, h, op, a.getFleet)
-	op = answersOf(forStaff("follow-fleet", http.MethodGet, "/v1/operator/updates", "Follow the fleet, server-sent"),
+	op = answersOf(forStaff(followFleetID, http.MethodGet, "/v1/operator/updates", "Follow the fleet, server-sent"),
 		http.StatusOK, "text/event-stream", &huma.Schema{Type: huma.TypeString})
 	op.Description += " Events: device (the whole rows of devices that changed, as objects with the columns' names; venue and firmware" +
 		" are words), order, item, alarm, pump (what displays show; unsigned), and resync: get the fleet again, this stream goes on." +
 		" Connect again with Last-Event-ID, or after, and nothing is missing or repeated; what this server cannot go on from begins with a resync." +
 		" The stream ends when this server shuts down or the login does."
+	op.Description += " It counts as no use of a login."
 	register(a, h, op, a.followFleet)
 }
+
+const followFleetID = "follow-fleet"
 
 // FleetColumns is the fleet as columns of one length.
 type FleetColumns struct {
@@ -185,12 +188,13 @@ func (a *API) streamFleet(r *http.Request, s *stream, f *live.Follower, staff or
 	}
 }
 
-// mayFollow tells whether the stream's member still may see what they see.
+// mayFollow tells whether the stream's member still may see what they see. Looking is no
+// use of their login: an open page must not keep it from going idle.
 func (a *API) mayFollow(r *http.Request, was order.Staff) bool {
-	now, err := a.authenticateStaff(r)
+	now, err := a.authenticateStaff(r, false)
 	if err != nil { // a database that is away ends no stream
 		return !errors.Is(err, errUnauthenticated)
 	}
-	return now.ID == was.ID && allows(now.Role, leastRole["follow-fleet"]) && (now.Venues == nil) == (was.Venues == nil) &&
+	return now.ID == was.ID && allows(now.Role, leastRole[followFleetID]) && (now.Venues == nil) == (was.Venues == nil) &&
 		slices.Equal(now.Venues, was.Venues)
 }

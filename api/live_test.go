@@ -132,6 +132,51 @@ func TestAStreamEndsWhenItsMemberMayNoMore(t *testing.T) {
 	}
 }
 
+// watched is a street whose member came with a cookie; it counts what is use of it.
+type watched struct {
+	*street
+	looked, used int
+}
+
+func (s *watched) StaffByLogin(_ context.Context, _ [32]byte, _ time.Duration, used bool) (order.Staff, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.looked++
+	if used {
+		s.used++
+	}
+	return s.member, nil
+}
+
+// TestAStreamIsNoUseOfALogin: neither when it begins nor at its heartbeats, or an open
+// page would keep a login from going idle.
+func TestAStreamIsNoUseOfALogin(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		town := &watched{street: &street{member: order.Staff{ID: "s1", Role: order.Viewer, Login: "l1"}}}
+		hub, err := live.New(live.Config{Fleet: town, Updates: town})
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		var running sync.WaitGroup
+		running.Go(func() { _ = hub.Run(ctx) })
+		a := newTestAPI(t)
+		a.Store, a.Hub = town, hub
+		r := httptest.NewRequestWithContext(ctx, http.MethodGet, "/v1/operator/updates", nil)
+		r.AddCookie(&http.Cookie{Name: consoleCookie, Value: strings.Repeat("x", secretLength)})
+		running.Go(func() { a.Handler().ServeHTTP(&reader{ResponseRecorder: httptest.NewRecorder()}, r) })
+		time.Sleep(3*streamBeat + time.Second)
+		synctest.Wait()
+		town.mu.Lock()
+		if town.used != 0 || town.looked < 3 {
+			t.Errorf("looked at %d times, used %d times; want at least 3, and 0", town.looked, town.used)
+		}
+		town.mu.Unlock()
+		cancel()
+		running.Wait()
+	})
+}
+
 func TestAFleetThatCannotBeReadIsAProblem(t *testing.T) {
 	a := newTestAPI(t)
 	for _, ask := range []func() error{

@@ -40,7 +40,8 @@ type Passkeys interface {
 	Passkeys(ctx context.Context, staff string) ([]order.Passkey, error)
 	// AddPasskey returns order.ErrExists for a credential that is known.
 	AddPasskey(ctx context.Context, p order.Passkey, a order.Audit) error
-	// RevokePasskey returns order.ErrNotFound and order.ErrLastAdmin.
+	// RevokePasskey ends one, of that member unless staff is empty; order.ErrNotFound,
+	// order.ErrLastAdmin.
 	RevokePasskey(ctx context.Context, id, staff string, a order.Audit) error
 	// PasskeyLogin replaces the record that the proof was compared with, before, and signs
 	// in; order.ErrNotFound when that is not the record any more.
@@ -125,13 +126,13 @@ func (a *API) holderOf(ctx context.Context, staff, name string) (h holder, rows 
 
 func (a *API) passkeyRoutes(h huma.API) {
 	op := forStaff("begin-passkey", http.MethodPost, "/v1/operator/passkeys/options", "Begin to register a passkey")
-	op.Description += " The answer is for navigator.credentials.create; what that returns is for POST /v1/operator/passkeys, within five minutes."
+	op.Description += " It needs a login of the last ten minutes, or the password. The answer is for navigator.credentials.create; what that returns is for POST /v1/operator/passkeys, within five minutes."
 	register(a, h, op, a.beginPasskey)
 	op = forStaff("add-passkey", http.MethodPost, "/v1/operator/passkeys", "Register a passkey")
 	op.DefaultStatus = http.StatusCreated
 	register(a, h, op, a.addPasskey)
-	register(a, h, forStaff("list-passkeys", http.MethodGet, "/v1/operator/passkeys", "My passkeys, newest first"), a.listPasskeys)
-	register(a, h, forStaff("revoke-passkey", http.MethodPost, "/v1/operator/passkeys/{id}/revoke", "End a passkey of mine"), a.revokePasskey)
+	register(a, h, forStaff("list-passkeys", http.MethodGet, "/v1/operator/passkeys", "Passkeys, newest first"), a.listPasskeys)
+	register(a, h, forStaff("revoke-passkey", http.MethodPost, "/v1/operator/passkeys/{id}/revoke", "End a passkey"), a.revokePasskey)
 	op = forStaff("begin-passkey-login", http.MethodPost, "/v1/operator/logins/passkey/options", "Begin to sign in with a passkey")
 	op.Description = "The answer is for navigator.credentials.get; what that returns is for POST /v1/operator/logins/passkey, within five minutes."
 	register(a, h, op, a.beginPasskeyLogin)
@@ -148,10 +149,23 @@ type PasskeyOptions struct {
 
 type passkeyOptionsOutput struct{ Body PasskeyOptions }
 
-func (a *API) beginPasskey(ctx context.Context, _ *struct{}) (*passkeyOptionsOutput, error) {
+// ProofBody shows that who asks is more than a cookie.
+type ProofBody struct {
+	Password string `json:"password,omitempty" maxLength:"256" doc:"My own; needed unless the login is of the last ten minutes"`
+}
+
+type beginPasskeyInput struct{ Body *ProofBody }
+
+// beginPasskey asks for a fresh proof: a passkey outlives the login that it was made in,
+// so that a stolen cookie must not be enough.
+func (a *API) beginPasskey(ctx context.Context, in *beginPasskeyInput) (*passkeyOptionsOutput, error) {
 	s := staffOf(ctx)
-	if s.Login == "" {
-		return nil, errLoginNeeded
+	if in.Body != nil && in.Body.Password != "" {
+		if _, err := a.provePassword(ctx, s, in.Body.Password); err != nil {
+			return nil, err
+		}
+	} else if s.LoginAge > loginFresh {
+		return nil, errProofNeeded
 	}
 	w, err := a.passkeys.at(visitorOf(ctx).r)
 	if err != nil {
@@ -187,6 +201,7 @@ type NewPasskey struct {
 // Passkey is a member's WebAuthn credential.
 type Passkey struct {
 	ID       string     `json:"id"`
+	Staff    string     `json:"staff"`
 	Label    string     `json:"label"`
 	Created  time.Time  `json:"created_at"`
 	LastUsed *time.Time `json:"last_used_at,omitempty"`
@@ -194,7 +209,7 @@ type Passkey struct {
 }
 
 func passkeyOf(p order.Passkey) Passkey {
-	return Passkey{p.ID, p.Label, p.Created, p.LastUsed, p.Revoked}
+	return Passkey{p.ID, p.Staff, p.Label, p.Created, p.LastUsed, p.Revoked}
 }
 
 type addPasskeyInput struct{ Body NewPasskey }
@@ -203,9 +218,6 @@ type passkeyOutput struct{ Body Passkey }
 
 func (a *API) addPasskey(ctx context.Context, in *addPasskeyInput) (*passkeyOutput, error) {
 	s := staffOf(ctx)
-	if s.Login == "" {
-		return nil, errLoginNeeded
-	}
 	w, err := a.passkeys.at(visitorOf(ctx).r)
 	if err != nil {
 		return nil, err
@@ -256,10 +268,18 @@ type PasskeyList struct {
 	Passkeys []Passkey `json:"passkeys"`
 }
 
+type listPasskeysInput struct {
+	Staff string `query:"staff" format:"uuid" doc:"A member's id: for admins of all venues. My own, unless given"`
+}
+
 type listPasskeysOutput struct{ Body PasskeyList }
 
-func (a *API) listPasskeys(ctx context.Context, _ *struct{}) (*listPasskeysOutput, error) {
-	rows, err := a.Store.Passkeys(ctx, staffOf(ctx).ID)
+func (a *API) listPasskeys(ctx context.Context, in *listPasskeysInput) (*listPasskeysOutput, error) {
+	of, err := askedOf(staffOf(ctx), in.Staff)
+	if err != nil {
+		return nil, err
+	}
+	rows, err := a.Store.Passkeys(ctx, of)
 	if err != nil {
 		return nil, err
 	}
@@ -267,12 +287,12 @@ func (a *API) listPasskeys(ctx context.Context, _ *struct{}) (*listPasskeysOutpu
 }
 
 func (a *API) revokePasskey(ctx context.Context, in *revokeLoginInput) (*struct{}, error) {
-	s := staffOf(ctx)
-	if s.Login == "" {
-		return nil, errLoginNeeded
+	of := staffOf(ctx).ID
+	if overOthers(staffOf(ctx)) {
+		of = ""
 	}
 	act := audit(ctx, "passkey.revoke", "passkey "+in.ID, reasonOf(in.Body), nil)
-	return nil, instead(a.Store.RevokePasskey(ctx, in.ID, s.ID, act), errPasskeyUnknown)
+	return nil, instead(a.Store.RevokePasskey(ctx, in.ID, of, act), errPasskeyUnknown)
 }
 
 // PasskeyQuestion is what a browser is asked to sign in.

@@ -56,7 +56,7 @@ var (
 	errWebhookUnknown     = errors.New("there is no such webhook, or it is switched off")
 	errDeliveryUnknown    = errors.New("there is no such delivery")
 	errRefundUnknown      = errors.New("there is no such refund request")
-	errRefundWaits        = errors.New("another refund of this order waits for a second person")
+	errRefundWaits        = errors.New("another refund of this order waits for a second person or for its money; decide that one first")
 	errBulkUnknown        = errors.New("there is no such bulk")
 	errBulkCount          = errors.New("the filter finds another number of devices by now; look at the preview again")
 	errVenueImageUnknown  = errors.New("there is no image of this venue")
@@ -93,6 +93,7 @@ var problems = []problemRow{
 	{Status: 403, Code: "cross_origin", Title: "Request of another page", Errs: []error{errCrossOrigin}},
 	{Status: 403, Code: "venue_scope", Title: "Not within your venues", Errs: []error{errVenueScope}},
 	{Status: 403, Code: "login_needed", Title: "Sign-in is needed", Errs: []error{errLoginNeeded}},
+	{Status: 403, Code: "proof_needed", Title: "Password or a new sign-in is needed", Errs: []error{errProofNeeded}},
 	{Status: 503, Code: "fleet_unread", Title: "Fleet cannot be read now", Errs: []error{errFleetUnread}, Retry: 2 * time.Second},
 	{Status: 404, Code: "route_unknown", Title: "No such address", Errs: []error{errRoute}},
 	{Status: 405, Code: "method_not_allowed", Title: "Method not allowed", Errs: []error{errMethod}},
@@ -176,7 +177,7 @@ var problems = []problemRow{
 
 	{Status: 410, Code: "invite_invalid", Title: "Invite link is invalid", Errs: []error{errInvite}},
 	{Status: 422, Code: "password_weak", Title: "Password is too weak", Errs: []error{errPasswordWeak}},
-	{Status: 422, Code: "password_wrong", Title: "Old password is wrong", Errs: []error{errOldPassword}},
+	{Status: 422, Code: "password_wrong", Title: "Password is wrong", Errs: []error{errOldPassword}},
 	{Status: 422, Code: "passkey_refused", Title: "Passkey was refused", Errs: []error{errPasskey}},
 	{Status: 409, Code: "passkeys_elsewhere", Title: "Passkeys do not work at this address", Errs: []error{errPasskeyPlace}},
 	{Status: 404, Code: "login_unknown", Title: "Login is unknown", Errs: []error{errLoginUnknown}},

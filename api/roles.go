@@ -142,10 +142,27 @@ var leastRole = map[string]order.Role{
 	"list-audit":           order.Admin,
 	"audit-csv":            order.Admin,
 	"list-staff":           order.Admin,
+	"list-staff-names":     order.Viewer,
 	"add-staff":            order.Admin,
 	"list-keys":            order.Admin,
 	"add-key":              order.Admin,
 	"revoke-key":           order.Admin,
+}
+
+// loginNeeded are operations that an API key is not enough for, whatever its role: they
+// make somebody able to come in, or need two people, and one admin's keys in the names of
+// others would be as many people. Some are about the login itself.
+var loginNeeded = map[string]bool{
+	"end-login":       true,
+	"change-password": true,
+	"begin-passkey":   true,
+	"add-passkey":     true,
+	"revoke-passkey":  true,
+	"approve-refund":  true,
+	"add-staff":       true,
+	"change-staff":    true,
+	"invite-staff":    true,
+	"add-key":         true,
 }
 
 // openToRiders holds the riders' operations that need no token.

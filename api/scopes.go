@@ -100,7 +100,7 @@ var scopes = map[string]scope{
 	"revoke-login":         own(),
 	"begin-passkey":        own(),
 	"add-passkey":          own(),
-	"list-passkeys":        own(),
+	"list-passkeys":        own(), // of others: an admin of all venues
 	"revoke-passkey":       own(),
 	"list-venues":          listed(),
 	"get-venue":            at("path.id", theVenue),
@@ -191,6 +191,7 @@ var scopes = map[string]scope{
 	"list-audit":           whole(),
 	"audit-csv":            whole(),
 	"list-staff":           whole(),
+	"list-staff-names":     free(), // names alone: they stand beside acts at any venue
 	"add-staff":            whole(),
 	"change-staff":         whole(),
 	"invite-staff":         whole(),

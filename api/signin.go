@@ -23,13 +23,22 @@ const (
 	loginLife = 7 * 24 * time.Hour
 )
 
+// loginFresh is for how long after a sign-in it proves that its owner is there. A cookie
+// may have been stolen since.
+const loginFresh = 10 * time.Minute
+
+// unattended marks what a page of the console asks by itself while nobody touches it. It
+// does not count as use of a login.
+const unattended = "X-Unattended"
+
 // loginsMost is how many logins are shown.
 const loginsMost = 500
 
 // Logins are members' sign-ins, known by the SHA-256 of their cookie.
 type Logins interface {
-	// StaffByLogin returns order.ErrNotFound for what is unknown, over, idle or revoked.
-	StaffByLogin(ctx context.Context, hash [32]byte, idle time.Duration) (order.Staff, error)
+	// StaffByLogin returns order.ErrNotFound for what is unknown, over, idle or revoked;
+	// used: somebody works with it, so that it is idle later.
+	StaffByLogin(ctx context.Context, hash [32]byte, idle time.Duration, used bool) (order.Staff, error)
 	// PasswordOf finds a member by id or else by name; order.ErrNotFound.
 	PasswordOf(ctx context.Context, id, name string) (staff, encoded string, err error)
 	// AddLogin compares the encoded password again; order.ErrNotFound.
@@ -41,6 +50,8 @@ type Logins interface {
 	// ChangePassword ends the member's logins but the one to keep; order.ErrNotFound when
 	// before is not the password.
 	ChangePassword(ctx context.Context, staff, before, after, keep string, a order.Audit) error
+	// FirstRunOpen tells whether the first-run link may be spent; order.ErrNotFound.
+	FirstRunOpen(ctx context.Context, link [32]byte) error
 	// SetUp spends the first-run link; see Members.UseFirstRun.
 	SetUp(ctx context.Context, link [32]byte, s order.Staff, encoded string, l order.NewLogin, a order.Audit) error
 	// AddInvited makes a member, and the link that sets their password.
@@ -60,7 +71,8 @@ var (
 	errVenueScope   = errors.New("this is not of one of your venues alone; ask a member who has all of them")
 	errLoginNeeded  = errors.New("sign in with a browser for this; an API key is not enough")
 	errLoginUnknown = errors.New("there is no such login")
-	errOldPassword  = errors.New("the old password is another one")
+	errOldPassword  = errors.New("the password is another one")
+	errProofNeeded  = errors.New("this needs your password, or a login of the last ten minutes: send the password, or sign in again")
 	errInvite       = errors.New("the link is unknown, used or too old; ask an admin for another one")
 )
 
@@ -201,9 +213,6 @@ func (a *API) addLogin(ctx context.Context, in *addLoginInput) (*struct{}, error
 
 func (a *API) endLogin(ctx context.Context, _ *struct{}) (*struct{}, error) {
 	s, v := staffOf(ctx), visitorOf(ctx)
-	if s.Login == "" {
-		return nil, errLoginNeeded
-	}
 	if err := a.Store.RevokeLogin(ctx, s.Login, s.ID, audit(ctx, "login.end", "staff "+s.ID, "", map[string]string{"login": s.Login})); err != nil {
 		return nil, err
 	}
@@ -239,19 +248,28 @@ type listLoginsOutput struct{ Body StaffLoginList }
 // overOthers tells whether the member who asks administers all of the others.
 func overOthers(s order.Staff) bool { return s.Role == order.Admin && s.Venues == nil }
 
+// askedOf is the member whom a list is asked of: oneself, or another one, whom admins of
+// all venues may name. errRole, errVenueScope.
+func askedOf(s order.Staff, other string) (string, error) {
+	switch {
+	case other == "" || other == s.ID:
+		return s.ID, nil
+	case s.Role != order.Admin:
+		return "", errRole
+	case s.Venues != nil:
+		return "", errVenueScope
+	}
+	return other, nil
+}
+
 func (a *API) listLogins(ctx context.Context, in *listLoginsInput) (*listLoginsOutput, error) {
 	s := staffOf(ctx)
-	of := s.ID
-	if in.Staff != "" && in.Staff != s.ID {
-		switch {
-		case s.Role != order.Admin:
-			return nil, errRole
-		case s.Venues != nil:
-			return nil, errVenueScope
-		}
-		if of = in.Staff; of == "all" {
-			of = ""
-		}
+	of, err := askedOf(s, in.Staff)
+	if err != nil {
+		return nil, err
+	}
+	if of == "all" {
+		of = ""
 	}
 	rows, err := a.Store.StaffLogins(ctx, of, loginIdle, loginsMost)
 	if err != nil {
@@ -323,31 +341,36 @@ type changePasswordInput struct{ Body PasswordBody }
 
 func (a *API) changePassword(ctx context.Context, in *changePasswordInput) (*struct{}, error) {
 	s := staffOf(ctx)
-	if s.Login == "" {
-		return nil, errLoginNeeded
-	}
 	if err := checkPassword(s.Name, in.Body.New); err != nil {
 		return nil, err
 	}
-	if err := a.names.take(s.Name, time.Now()); err != nil { // a stolen cookie must not guess the password
-		return nil, err
-	}
-	_, before, err := a.Store.PasswordOf(ctx, s.ID, "")
-	if err != nil && !errors.Is(err, order.ErrNotFound) {
-		return nil, err
-	}
-	ok, err := a.hashes.matches(ctx, in.Body.Old, before)
+	before, err := a.provePassword(ctx, s, in.Body.Old)
 	if err != nil {
 		return nil, err
-	}
-	if !ok {
-		return nil, errOldPassword
 	}
 	after, err := a.hashes.encode(ctx, in.Body.New)
 	if err != nil {
 		return nil, err
 	}
 	return nil, instead(a.Store.ChangePassword(ctx, s.ID, before, after, s.Login, audit(ctx, "staff.password", "staff "+s.ID, "", nil)), errOldPassword)
+}
+
+// provePassword compares a member's own password, and returns it as it is stored;
+// errOldPassword. It takes one of the tries that sign-ins under the name have: a stolen
+// cookie must not guess the password.
+func (a *API) provePassword(ctx context.Context, s order.Staff, password string) (encoded string, err error) {
+	if err := a.names.take(s.Name, time.Now()); err != nil {
+		return "", err
+	}
+	_, encoded, err = a.Store.PasswordOf(ctx, s.ID, "")
+	if err != nil && !errors.Is(err, order.ErrNotFound) {
+		return "", err
+	}
+	ok, err := a.hashes.matches(ctx, password, encoded)
+	if err == nil && !ok {
+		err = errOldPassword
+	}
+	return encoded, err
 }
 
 // operatorGate lets staff with a valid key or login and a sufficient role through.
@@ -365,14 +388,19 @@ func (a *API) operatorGate(ctx huma.Context, next func(huma.Context)) {
 		next(ctx)
 		return
 	}
-	staff, err := a.authenticateStaff(r)
+	id := ctx.Operation().OperationID
+	// A stream goes on, and begins again by itself, while nobody is there.
+	staff, err := a.authenticateStaff(r, id != followFleetID && r.Header.Get(unattended) == "")
 	if err == nil && (!listed || !allows(staff.Role, least)) {
 		err = errRole
 	}
 	if err == nil && staff.Venues != nil {
-		if how := scopes[ctx.Operation().OperationID].how; how == scopeNone || how == scopeWhole {
+		if how := scopes[id].how; how == scopeNone || how == scopeWhole {
 			err = errVenueScope
 		}
+	}
+	if err == nil && staff.Login == "" && loginNeeded[id] {
+		err = errLoginNeeded
 	}
 	if err != nil {
 		a.refuse(w, r, "operator gate", err)
@@ -382,8 +410,9 @@ func (a *API) operatorGate(ctx huma.Context, next func(huma.Context)) {
 }
 
 // authenticateStaff reads the key of the Authorization header or, without such a header,
-// the login of the cookie, which a page of another address cannot use.
-func (a *API) authenticateStaff(r *http.Request) (order.Staff, error) {
+// the login of the cookie, which a page of another address cannot use. Unless it is used,
+// a login stays as idle as it is.
+func (a *API) authenticateStaff(r *http.Request, used bool) (order.Staff, error) {
 	var staff order.Staff
 	var err error
 	if header := r.Header.Get("Authorization"); header != "" {
@@ -400,7 +429,7 @@ func (a *API) authenticateStaff(r *http.Request) (order.Staff, error) {
 		if err := a.sameOrigin(r); err != nil {
 			return staff, err
 		}
-		staff, err = a.Store.StaffByLogin(r.Context(), hash, loginIdle)
+		staff, err = a.Store.StaffByLogin(r.Context(), hash, loginIdle, used)
 	}
 	if errors.Is(err, order.ErrNotFound) {
 		return order.Staff{}, instead(err, errUnauthenticated)

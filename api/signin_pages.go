@@ -131,7 +131,7 @@ func (a *API) signedIn(w http.ResponseWriter, r *http.Request) (order.Staff, boo
 	err := error(order.ErrNotFound)
 	var s order.Staff
 	if ok {
-		s, err = a.Store.StaffByLogin(r.Context(), hash, loginIdle)
+		s, err = a.Store.StaffByLogin(r.Context(), hash, loginIdle, true)
 	}
 	switch {
 	case errors.Is(err, order.ErrNotFound):
@@ -240,6 +240,11 @@ func (a *API) setUpByPassword(r *http.Request, link, name, password string) (sec
 	if err := a.tries.take(sourceOf(r, a.TrustProxy), time.Now()); err != nil {
 		return "", err
 	}
+	hash := HashSecret(linkSecret(link))
+	// First what is cheap: a stranger must not make this server compute.
+	if err := a.Store.FirstRunOpen(r.Context(), hash); err != nil {
+		return "", instead(err, errFirstRun)
+	}
 	if err := checkPassword(name, password); err != nil {
 		return "", err
 	}
@@ -249,7 +254,7 @@ func (a *API) setUpByPassword(r *http.Request, link, name, password string) (sec
 	}
 	s := order.Staff{ID: newID(time.Now()), Name: name, Role: order.Admin}
 	l, secret := a.newLogin(r, s.ID, order.LoginPassword)
-	err = a.Store.SetUp(r.Context(), HashSecret(linkSecret(link)), s, encoded, l, auditFirstRun(r.Context(), s))
+	err = a.Store.SetUp(r.Context(), hash, s, encoded, l, auditFirstRun(r.Context(), s))
 	return secret, instead(err, errFirstRun)
 }
 

@@ -14,7 +14,10 @@ import (
 
 func (a *API) staffRoutes(h huma.API) {
 	register(a, h, forStaff("list-staff", http.MethodGet, "/v1/operator/staff", "All members"), a.listStaff)
-	op := forStaff("add-staff", http.MethodPost, "/v1/operator/staff", "Make a member with a first key, or with an invite")
+	op := forStaff("list-staff-names", http.MethodGet, "/v1/operator/staff/names", "Who the ids of members stand for")
+	op.Description += " What staff did names them by their ids."
+	register(a, h, op, a.listStaffNames)
+	op = forStaff("add-staff", http.MethodPost, "/v1/operator/staff", "Make a member with a first key, or with an invite")
 	op.DefaultStatus = http.StatusCreated
 	register(a, h, op, a.addStaff)
 	op = forStaff("change-staff", http.MethodPut, "/v1/operator/staff/{id}", "Replace what a member may, or disable them")
@@ -90,6 +93,28 @@ func (a *API) listStaff(ctx context.Context, _ *struct{}) (*listStaffOutput, err
 		return nil, err
 	}
 	return &listStaffOutput{MemberList{each(rows, memberOf)}}, nil
+}
+
+// MemberName is who a member's id stands for.
+type MemberName struct {
+	ID       string `json:"id"`
+	Name     string `json:"name"`
+	Disabled bool   `json:"disabled"`
+}
+
+// MemberNames is the names of all members.
+type MemberNames struct {
+	Staff []MemberName `json:"staff"`
+}
+
+type listStaffNamesOutput struct{ Body MemberNames }
+
+func (a *API) listStaffNames(ctx context.Context, _ *struct{}) (*listStaffNamesOutput, error) {
+	rows, err := a.Store.StaffNames(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return &listStaffNamesOutput{MemberNames{each(rows, func(s order.StaffName) MemberName { return MemberName(s) })}}, nil
 }
 
 // VenueScope is what a member or key is bounded to.

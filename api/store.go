@@ -191,6 +191,8 @@ type Members interface {
 	StaffByKey(ctx context.Context, hash [32]byte) (order.Staff, error)
 	// StaffList lists all members by name.
 	StaffList(ctx context.Context) ([]order.Staff, error)
+	// StaffNames lists who is called what, by name.
+	StaffNames(ctx context.Context) ([]order.StaffName, error)
 	StaffByID(ctx context.Context, id string) (order.Staff, error)
 	// ChangeStaff replaces role, venues and disabled; order.ErrNotFound, order.ErrLastAdmin.
 	ChangeStaff(ctx context.Context, s order.Staff, disabled bool, a order.Audit) error
@@ -249,13 +251,14 @@ type BulkJobs interface {
 
 // RefundRequests are refunds that need a second person; order.Service gives them.
 type RefundRequests interface {
+	// AddRefundRequest: order.ErrExists while another one of the order is open.
 	AddRefundRequest(ctx context.Context, r order.RefundRequest, key order.Key, a order.Audit) (status int, answer []byte, err error)
 	RefundRequests(ctx context.Context, p order.RefundPage) ([]order.RefundRequest, error)
 	RefundRequest(ctx context.Context, id string) (order.RefundRequest, error)
-	// ApproveRefund notes the decision. order.ErrSecondPerson, order.ErrWrongState.
-	ApproveRefund(ctx context.Context, id, staff string) (order.RefundRequest, error)
-	// FailRefund ends an approved request whose money cannot be given any more, with why.
-	FailRefund(ctx context.Context, id, staff, why string) error
+	// FailRefund ends a request whose money cannot be given any more, with the audit's
+	// reason.
+	FailRefund(ctx context.Context, id string, a order.Audit) error
+	// DeclineRefund ends one whose money did not move; order.ErrWrongState.
 	DeclineRefund(ctx context.Context, id string, a order.Audit) error
 }
 

@@ -14,11 +14,20 @@ type Staff struct {
 	Role   Role
 	Venues []string
 	Login  string // the id of the login that they came with; "" with a key
+	// LoginAge is for how long they have been signed in, by the database's clock.
+	LoginAge time.Duration
 	// What follows is filled in by lists alone.
 	Disabled *time.Time
 	Password bool // they have one
 	Passkeys int  // in force
 	Seen     *time.Time
+}
+
+// StaffName is who a member's id stands for.
+type StaffName struct {
+	ID       string
+	Name     string
+	Disabled bool
 }
 
 // Within tells whether the member sees what belongs to the venue.

@@ -13,21 +13,23 @@ import (
 )
 
 // StaffByLogin returns whose login it is; order.ErrNotFound when it is unknown,
-// revoked, over or was idle for longer than that, or its owner is disabled.
-func (db *DB) StaffByLogin(ctx context.Context, hash [32]byte, idle time.Duration) (order.Staff, error) {
+// revoked, over or was idle for longer than that, or its owner is disabled. Used, it is
+// idle from now on; looked at alone, it stays as it is.
+func (db *DB) StaffByLogin(ctx context.Context, hash [32]byte, idle time.Duration, used bool) (order.Staff, error) {
 	var s order.Staff
 	var stale bool
-	err := db.pool.QueryRow(ctx, `SELECT s.id::text, s.name, s.role, s.venues, l.id::text, l.seen_at < now() - interval '1 minute'
+	err := db.pool.QueryRow(ctx, `SELECT s.id::text, s.name, s.role, s.venues, l.id::text, now() - l.created_at,
+			l.seen_at < now() - interval '1 minute'
 		FROM logins l JOIN staff s ON s.id = l.staff
 		WHERE l.hash = $1 AND l.revoked_at IS NULL AND l.expires_at > now() AND l.seen_at > now() - $2::interval AND s.disabled_at IS NULL`,
-		hash[:], idle).Scan(&s.ID, &s.Name, &s.Role, &s.Venues, &s.Login, &stale)
+		hash[:], idle).Scan(&s.ID, &s.Name, &s.Role, &s.Venues, &s.Login, &s.LoginAge, &stale)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return s, fmt.Errorf("login: %w", order.ErrNotFound)
 	}
 	if err != nil {
 		return s, fmt.Errorf("look up login: %w", err)
 	}
-	if stale {
+	if stale && used {
 		if _, err = db.pool.Exec(ctx, `UPDATE logins SET seen_at = now() WHERE hash = $1`, hash[:]); err != nil {
 			return s, fmt.Errorf("note use of login: %w", err)
 		}
@@ -140,6 +142,20 @@ func (db *DB) ChangePassword(ctx context.Context, staff, before, after, keep str
 	})
 	if err != nil {
 		return fmt.Errorf("change password: %w", err)
+	}
+	return nil
+}
+
+// FirstRunOpen is order.ErrNotFound unless a first-run link may be spent now.
+func (db *DB) FirstRunOpen(ctx context.Context, link [32]byte) error {
+	var open bool
+	err := db.pool.QueryRow(ctx, `SELECT EXISTS (SELECT FROM first_run_links WHERE hash = $1 AND used_at IS NULL AND expires_at > now()
+		AND NOT EXISTS (SELECT FROM staff))`, link[:]).Scan(&open)
+	if err == nil && !open {
+		err = order.ErrNotFound
+	}
+	if err != nil {
+		return fmt.Errorf("first-run link: %w", err)
 	}
 	return nil
 }

@@ -64,17 +64,17 @@ func (db *DB) AddPasskey(ctx context.Context, p order.Passkey, a order.Audit) er
 	return nil
 }
 
-// RevokePasskey ends a passkey of that member; order.ErrNotFound, order.ErrLastAdmin
-// when no admin of all venues could come in afterwards.
+// RevokePasskey ends a passkey, of that member unless staff is empty;
+// order.ErrNotFound, order.ErrLastAdmin when no admin of all venues could come in afterwards.
 func (db *DB) RevokePasskey(ctx context.Context, id, staff string, a order.Audit) error {
 	err := pgx.BeginFunc(ctx, db.pool, func(tx pgx.Tx) error {
 		if err := lockAdmins(ctx, tx); err != nil {
 			return err
 		}
 		err := tx.QueryRow(ctx, `UPDATE passkeys p SET revoked_at = coalesce(p.revoked_at, now()) FROM passkeys old
-			WHERE p.id = $1::uuid AND old.id = p.id AND p.staff = $2::uuid
-			RETURNING jsonb_build_object('label', old.label, 'created_at', old.created_at, 'revoked_at', old.revoked_at)`,
-			uuidOrNil(id), uuidOrNil(staff)).Scan(&a.Before)
+			WHERE p.id = $1::uuid AND old.id = p.id AND ($2::text = '' OR p.staff::text = $2)
+			RETURNING jsonb_build_object('staff', old.staff, 'label', old.label, 'created_at', old.created_at, 'revoked_at', old.revoked_at)`,
+			uuidOrNil(id), staff).Scan(&a.Before)
 		if errors.Is(err, pgx.ErrNoRows) {
 			return order.ErrNotFound
 		}

@@ -11,17 +11,17 @@ import (
 	"github.com/unlatch/unlatch/order"
 )
 
-const requestColumns = `id::text, order_id::text, venue, amount, reason, staff, state, at, decided_at, decided_by, answer`
+const requestColumns = `id::text, order_id::text, venue, amount, reason, staff, state, at, decided_at, decided_by, answer, given_at`
 
 func scanRequest(row pgx.CollectableRow) (r order.RefundRequest, err error) {
-	var decided *time.Time
-	err = row.Scan(&r.ID, &r.Order, &r.Venue, &r.Amount, &r.Reason, &r.Staff, &r.State, &r.At, &decided, &r.DecidedBy, &r.Answer)
-	r.DecidedAt = timeOf(decided)
+	var decided, given *time.Time
+	err = row.Scan(&r.ID, &r.Order, &r.Venue, &r.Amount, &r.Reason, &r.Staff, &r.State, &r.At, &decided, &r.DecidedBy, &r.Answer, &given)
+	r.DecidedAt, r.GivenAt = timeOf(decided), timeOf(given)
 	return r, err
 }
 
 // AddRefundRequest writes a request down, or returns what the key has answered before.
-// order.ErrExists: another one waits for that order. order.ErrKeyReused.
+// order.ErrExists: another one of that order is open. order.ErrKeyReused.
 func (db *DB) AddRefundRequest(ctx context.Context, r order.RefundRequest, key order.Key, a order.Audit) (status int, answer []byte, err error) {
 	fail := func(err error) (int, []byte, error) { return 0, nil, fmt.Errorf("ask for a refund: %w", err) }
 	tx, err := db.pool.Begin(ctx)
@@ -51,7 +51,8 @@ func (db *DB) AddRefundRequest(ctx context.Context, r order.RefundRequest, key o
 // RefundRequests lists them, the newest first.
 func (db *DB) RefundRequests(ctx context.Context, p order.RefundPage) ([]order.RefundRequest, error) {
 	var f filter
-	f.when(p.State != "", "state = %s", p.State)
+	f.when(p.State != "" && p.State != order.RefundOpen, "state = %s", p.State)
+	f.when(p.State == order.RefundOpen, "given_at IS NULL AND state <> %s", order.RefundDeclined)
 	f.when(p.Order != "", "order_id = %s::uuid", uuidOrNil(p.Order))
 	f.when(p.Venues != nil, "venue = ANY(%s)", p.Venues)
 	f.when(p.After != "", "id < %s::uuid", uuidOrNil(p.After))
@@ -78,65 +79,40 @@ func (db *DB) RefundRequest(ctx context.Context, id string) (order.RefundRequest
 	return r, nil
 }
 
-// ApproveRefund notes that a second person agrees; the money moves behind it, under the
-// request's own key. One that is approved already stays so, for whoever carries on what a
-// crash left. order.ErrSecondPerson: who asked for it would agree. order.ErrWrongState: it
-// was declined.
-func (db *DB) ApproveRefund(ctx context.Context, id, staff string) (order.RefundRequest, error) {
-	fail := func(err error) (order.RefundRequest, error) {
-		return order.RefundRequest{}, fmt.Errorf("approve refund: %w", err)
-	}
-	tag, err := db.pool.Exec(ctx, `UPDATE refund_requests SET state = 'approved', decided_at = now(), decided_by = $2
-		WHERE id = $1::uuid AND state = 'waiting' AND staff <> $2`, uuidOrNil(id), staff)
-	if err != nil {
-		return fail(domainError(err))
-	}
-	r, err := db.RefundRequest(ctx, id)
-	switch {
-	case err != nil:
-		return fail(err)
-	case r.Staff == staff:
-		return fail(order.ErrSecondPerson)
-	case tag.RowsAffected() == 0 && r.State != order.RefundApproved:
-		return fail(order.ErrWrongState)
-	}
-	return r, nil
-}
-
-// given tells whether the money of a request r has moved: the refund's own transaction has
-// the audit row that names it.
-const given = `EXISTS (SELECT FROM audits a WHERE a.act = 'money.refund' AND a.after->>'request' = r.id::text)`
-
-// FailRefund ends an approved request whose money cannot be given any more, with why.
-func (db *DB) FailRefund(ctx context.Context, id, staff, why string) error {
-	_, err := db.pool.Exec(ctx, `UPDATE refund_requests r SET state = 'declined', decided_at = now(), decided_by = $2, answer = $3
-		WHERE id = $1::uuid AND state = 'approved' AND NOT `+given, uuidOrNil(id), staff, why)
-	if err != nil {
-		return fmt.Errorf("end refund: %w", domainError(err))
+// FailRefund ends a request whose money cannot be given any more, with the audit's reason.
+// Where the money has moved, or the request is over, nothing happens.
+func (db *DB) FailRefund(ctx context.Context, id string, a order.Audit) error {
+	if _, err := db.endRefund(ctx, id, a); err != nil {
+		return fmt.Errorf("end refund: %w", err)
 	}
 	return nil
 }
 
-// DeclineRefund ends a request that waits and whose money has not moved;
-// order.ErrWrongState.
+// DeclineRefund ends a request whose money has not moved; order.ErrWrongState.
 func (db *DB) DeclineRefund(ctx context.Context, id string, a order.Audit) error {
-	tx, err := db.pool.Begin(ctx)
+	ended, err := db.endRefund(ctx, id, a)
+	if err == nil && !ended {
+		err = order.ErrWrongState
+	}
 	if err != nil {
 		return fmt.Errorf("decline refund: %w", err)
 	}
-	defer func() { _ = tx.Rollback(context.WithoutCancel(ctx)) }()
-	tag, err := tx.Exec(ctx, `UPDATE refund_requests r SET state = 'declined', decided_at = now(), decided_by = $2, answer = $3
-		WHERE id = $1::uuid AND state = 'waiting' AND NOT `+given, uuidOrNil(id), a.Staff, a.Reason)
-	if err != nil {
-		return fmt.Errorf("decline refund: %w", err)
-	}
-	if tag.RowsAffected() == 0 {
-		return fmt.Errorf("decline refund: %w", order.ErrWrongState)
-	}
-	b := &pgx.Batch{}
-	queueAudit(b, a)
-	if err := tx.SendBatch(ctx, b).Close(); err != nil {
-		return fmt.Errorf("decline refund: %w", err)
-	}
-	return tx.Commit(ctx)
+	return nil
+}
+
+// endRefund declines an open request. Its row is what the money meets too (refund_given in
+// the migrations): one of both comes first, and the other does nothing.
+func (db *DB) endRefund(ctx context.Context, id string, a order.Audit) (ended bool, err error) {
+	err = pgx.BeginFunc(ctx, db.pool, func(tx pgx.Tx) error {
+		tag, err := tx.Exec(ctx, `UPDATE refund_requests SET state = 'declined', decided_at = now(), decided_by = $2, answer = $3
+			WHERE id = $1::uuid AND given_at IS NULL AND state <> 'declined'`, uuidOrNil(id), a.Staff, a.Reason)
+		if err != nil || tag.RowsAffected() == 0 {
+			return err
+		}
+		ended = true
+		b := &pgx.Batch{}
+		queueAudit(b, a)
+		return tx.SendBatch(ctx, b).Close()
+	})
+	return ended, err
 }

@@ -11,15 +11,32 @@ import (
 	"github.com/unlatch/unlatch/order"
 )
 
-// AddFirstRun stores a one-time link unless staff exist already: then it returns
-// false and there is nothing to set up.
-func (db *DB) AddFirstRun(ctx context.Context, hash [32]byte, life time.Duration) (bool, error) {
-	tag, err := db.pool.Exec(ctx, `INSERT INTO first_run_links (hash, expires_at)
-		SELECT $1, now() + $2 WHERE NOT EXISTS (SELECT FROM staff)`, hash[:], life)
+// AddFirstRun stores a one-time link, in the place of any before it, unless staff exist
+// already: then it returns false and there is nothing to set up. Of replicas that start
+// at once, the link of the last one works.
+func (db *DB) AddFirstRun(ctx context.Context, hash [32]byte, life time.Duration) (needed bool, err error) {
+	err = pgx.BeginFunc(ctx, db.pool, func(tx pgx.Tx) error {
+		if err := lockFirstRun(ctx, tx); err != nil {
+			return err
+		}
+		if _, err := tx.Exec(ctx, `UPDATE first_run_links SET used_at = now() WHERE used_at IS NULL`); err != nil {
+			return err
+		}
+		tag, err := tx.Exec(ctx, `INSERT INTO first_run_links (hash, expires_at)
+			SELECT $1, now() + $2 WHERE NOT EXISTS (SELECT FROM staff)`, hash[:], life)
+		needed = tag.RowsAffected() == 1
+		return err
+	})
 	if err != nil {
 		return false, fmt.Errorf("store first-run link: %w", err)
 	}
-	return tag.RowsAffected() == 1, nil
+	return needed, nil
+}
+
+// lockFirstRun lets one at a time make or spend a link.
+func lockFirstRun(ctx context.Context, tx pgx.Tx) error {
+	_, err := tx.Exec(ctx, `SELECT pg_advisory_xact_lock(hashtext('unlatch first run'))`)
+	return err
 }
 
 // UseFirstRun spends a link and makes the first admin with a key, in one
@@ -39,6 +56,9 @@ func (db *DB) UseFirstRun(ctx context.Context, link [32]byte, s order.Staff, key
 }
 
 func spendFirstRun(ctx context.Context, tx pgx.Tx, link [32]byte) error {
+	if err := lockFirstRun(ctx, tx); err != nil {
+		return err
+	}
 	tag, err := tx.Exec(ctx, `UPDATE first_run_links SET used_at = now() WHERE hash = $1 AND used_at IS NULL
 		AND expires_at > now() AND NOT EXISTS (SELECT FROM staff)`, link[:])
 	if err != nil {
@@ -115,6 +135,15 @@ func (db *DB) StaffList(ctx context.Context) ([]order.Staff, error) {
 		return nil, fmt.Errorf("list staff: %w", err)
 	}
 	return pgx.CollectRows(rows, scanStaff)
+}
+
+// StaffNames lists who is called what, by name, disabled members too.
+func (db *DB) StaffNames(ctx context.Context) ([]order.StaffName, error) {
+	rows, err := db.pool.Query(ctx, `SELECT id::text, name, disabled_at IS NOT NULL FROM staff ORDER BY name`)
+	if err != nil {
+		return nil, fmt.Errorf("list names of staff: %w", err)
+	}
+	return pgx.CollectRows(rows, pgx.RowToStructByPos[order.StaffName])
 }
 
 // StaffByID returns one member, disabled or not; order.ErrNotFound.

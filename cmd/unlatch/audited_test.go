@@ -27,7 +27,6 @@ var notHere = map[string]string{
 	"give-up-payment": "order.Mend",
 	"begin-passkey":   "TestAPasskeySignsInOncePerQuestion",
 	"add-passkey":     "TestAPasskeySignsInOncePerQuestion",
-	"revoke-passkey":  "TestAPasskeySignsInOncePerQuestion",
 	"change-password": "TestAPasswordChangeEndsOtherLogins",
 	"stop-venue":      "TestStopsAreLiftedByAHandAtThePumpAlone",
 	"halt-bulk":       "a bulk of one device is over at once",
@@ -47,7 +46,7 @@ var moving = map[string]string{
 	"devices": "id, venue, service, service_reason, epoch", "outlets": "device, n, order_id, block", "commands": "id, kind, order_id",
 	"api_keys": "id, role, venues, revoked_at", "logins": "id, revoked_at", "codes": "number, device, outlet, revoked_at",
 	"alarms": "id, acked_at, snoozed_until, cleared_by", "audits": "", "updates": "", "positions": "", "goose_db_version": "",
-	"evidence": "", "command_hops": "", "vitals": "", "scan_days": "", "instances": "", "webhook_deliveries": "id",
+	"messages": "", "evidence": "", "command_hops": "", "vitals": "", "scan_days": "", "instances": "", "webhook_deliveries": "id",
 }
 
 // tables lists what the database holds.

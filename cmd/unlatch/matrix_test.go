@@ -25,6 +25,7 @@ type operation struct {
 	Venues           string     // named, listed, whole, own, free, open
 	Keyed            bool
 	Multipart        bool
+	LoginNeeded      bool
 }
 
 // operations reads the document of a running installation.
@@ -47,13 +48,21 @@ func (v *venue) operations() (all []operation) {
 				Tags        []string
 				Least       order.Role `json:"x-least-role"`
 				Venues      string     `json:"x-venues"`
+				LoginNeeded bool       `json:"x-login-needed"`
+				Security    []map[string][]string
 				Parameters  []struct{ Name, In string }
 				RequestBody struct{ Content map[string]any }
 			}
 			if json.Unmarshal(raw, &o) != nil || !slices.Contains(o.Tags, "operator") {
 				continue
 			}
-			op := operation{ID: o.OperationID, Method: strings.ToUpper(method), Path: path, Least: o.Least, Venues: o.Venues}
+			op := operation{ID: o.OperationID, Method: strings.ToUpper(method), Path: path, Least: o.Least, Venues: o.Venues, LoginNeeded: o.LoginNeeded}
+			if keys := slices.ContainsFunc(o.Security, func(s map[string][]string) bool { return s["operator"] != nil }); keys != (!op.LoginNeeded && op.Least != "anybody") {
+				v.t.Errorf("%s: the document says of keys %v, of a login that is needed %v", op.ID, keys, op.LoginNeeded)
+			}
+			if op.LoginNeeded != slices.Contains(needsLogin, op.ID) {
+				v.t.Errorf("%s: a login is needed: %v; the table of this test says otherwise", op.ID, op.LoginNeeded)
+			}
 			for _, p := range o.Parameters {
 				op.Keyed = op.Keyed || p.Name == "Idempotency-Key"
 			}
@@ -259,7 +268,7 @@ func (s *stage) set() {
 	admin := s.member("setter "+newUUID(), order.Admin, "all", nil)
 	do := func(method, path, body string) (answer map[string]any) {
 		s.t.Helper()
-		status, _, raw := s.ask(client{base: s.nodes[0].url(), token: admin.key}, method, "/v1/operator"+path, newUUID(), body)
+		status, _, raw := s.send(operation{ID: path, Method: method, Keyed: true}, admin, "login", "/v1/operator"+path, body)
 		if status >= 300 {
 			s.t.Fatalf("%s %s: %d %s", method, path, status, raw)
 		}
@@ -391,9 +400,10 @@ func (s *stage) send(op operation, m member, by, path, body string) (status int,
 // onePixel is a PNG of one white pixel.
 const onePixel = "\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR\x00\x00\x00\x01\x00\x00\x00\x01\x08\x00\x00\x00\x00:~\x9bU\x00\x00\x00\nIDATx\x9cc\xf8\x0f\x00\x01\x01\x01\x00\x1b\xb6\xeeV\x00\x00\x00\x00IEND\xaeB`\x82"
 
-// needsLogin are the operations that no key may do: who finds a key must not make
-// themselves at home.
-var needsLogin = []string{"end-login", "change-password", "begin-passkey", "add-passkey", "revoke-passkey"}
+// needsLogin are the operations that no API key may do: who finds a key must not make
+// themselves at home, and one admin with keys in others' names must not be two people.
+var needsLogin = []string{"end-login", "change-password", "begin-passkey", "add-passkey", "revoke-passkey",
+	"approve-refund", "add-staff", "change-staff", "invite-staff", "add-key"}
 
 // TestWhoMayDoWhat asks for every operation of staff, as each role, of all venues, of
 // the venues that the request names, and of another one; with nothing, a key, a login,
@@ -493,10 +503,10 @@ func due(op operation, m member, by string) outcome {
 		return outcome{403, "role_insufficient"}
 	case m.scope != "all" && op.Venues == "whole":
 		return outcome{403, "venue_scope"}
+	case by == "key" && op.LoginNeeded:
+		return outcome{403, "login_needed"}
 	case m.scope == "foreign" && op.Venues == "named":
 		return outcome{404, ""}
-	case by == "key" && slices.Contains(needsLogin, op.ID):
-		return outcome{403, "login_needed"}
 	}
 	return outcome{}
 }
@@ -517,7 +527,7 @@ func (o outcome) fits(op operation, status int, code string) bool {
 func (s *stage) sameAsUnknown(op operation, members []member) {
 	s.t.Helper()
 	i := slices.IndexFunc(members, func(m member) bool { return m.scope == "foreign" && m.role == order.Admin })
-	foreignStatus, foreignCode, foreign := s.send(op, members[i], "key", s.address(op), s.filled(writes[op.ID]))
+	foreignStatus, foreignCode, foreign := s.send(op, members[i], "login", s.address(op), s.filled(writes[op.ID]))
 	was := s.ids
 	s.ids = map[string]string{}
 	for name, id := range was {
@@ -539,7 +549,7 @@ func (s *stage) sameAsUnknown(op operation, members []member) {
 	s.ids = was
 	path, body = strings.Replace(path, "/venues/campus", "/venues/nowhere", 1), strings.ReplaceAll(body, `"campus"`, `"nowhere"`)
 	path = strings.Replace(strings.Replace(path, "/venues/station", "/venues/nowhere", 1), "venue=campus", "venue=nowhere", 1)
-	status, code, unknown := s.send(op, members[i], "key", path, body)
+	status, code, unknown := s.send(op, members[i], "login", path, body)
 	if status != foreignStatus || code != foreignCode || string(unknown) != string(foreign) {
 		s.t.Errorf("%s: of another venue %s, of what does not exist %s", op.ID, foreign, unknown)
 	}

@@ -13,7 +13,6 @@ import (
 	standard "github.com/standard-webhooks/standard-webhooks/libraries/go"
 
 	"github.com/unlatch/unlatch/api"
-	"github.com/unlatch/unlatch/billing"
 	"github.com/unlatch/unlatch/order"
 )
 
@@ -174,79 +173,6 @@ func TestAlarmsAreRaisedToldAndPutAway(t *testing.T) {
 	v.until("the old secret still verifies", 30*time.Second, func() bool { return hears.events("webhook.test") == 3 })
 	do(admin, http.MethodPost, "/v1/operator/webhooks/"+hook.ID+"/remove", `{"reason":"the screen broke"}`, 204, nil)
 	do(admin, http.MethodPost, "/v1/operator/webhooks/"+hook.ID+"/test", "", 404, nil)
-}
-
-// TestALargeRefundNeedsTwoPeople: nobody gives back above the limit alone, in one piece or
-// in several, and a second person's yes moves the money once.
-func TestALargeRefundNeedsTwoPeople(t *testing.T) {
-	t.Parallel()
-	v := newVenue(t, venueConfig{Bikes: []string{"bike-1"}, Riders: []string{"ada"}})
-	ann, bob := v.staffed(order.Finance), v.staffed(order.Finance)
-	p := order.DefaultPreferences()
-	p.RefundAlone = 60
-	if err := v.nodes[0].db.PutPreferences(v.ctx, p, seedAudit("settings.put", "settings")); err != nil {
-		t.Fatal(err)
-	}
-	ada := v.rider("ada", 0, 5000)
-	o, err := v.start(ada, "bike-1")
-	if err != nil {
-		t.Fatal(err)
-	}
-	v.reaches(ada, o.ID, "active", 30*time.Second)
-	v.direct("bike-1", "close", nil)
-	v.reaches(ada, o.ID, "settled", 30*time.Second)
-	balance := func() billing.Fen {
-		t.Helper()
-		w, err := v.nodes[0].db.Wallet(v.ctx, ada.id)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return w.Balance
-	}
-	before := balance()
-	refund := func(c client, key string, fen int, want int) (r api.RefundRequest) {
-		t.Helper()
-		body, _ := json.Marshal(map[string]any{"order": o.ID, "amount_fen": fen, "reason": "it rained"})
-		status, code, b := v.ask(c, http.MethodPost, "/v1/operator/refunds", key, string(body))
-		if status != want {
-			t.Fatalf("refund of %d fen: %d %s %s, want %d", fen, status, code, b, want)
-		}
-		_ = json.Unmarshal(b, &r)
-		return r
-	}
-	refund(ann, "k1", 50, 201)
-	asked := refund(ann, "k2", 20, 202) // 70 in all
-	if again := refund(ann, "k2", 20, 202); again != asked {
-		t.Errorf("the same request again: %+v, first %+v", again, asked)
-	}
-	refund(ann, "k3", 21, 409) // another one waits
-	if got := balance(); got != before+50 || asked.State != "waiting" {
-		t.Fatalf("the wallet holds %d, want %d; %+v", got, before+50, asked)
-	}
-	decide := func(c client, what string, want int) {
-		t.Helper()
-		if status, code, b := v.ask(c, http.MethodPost, "/v1/operator/refunds/"+asked.ID+"/"+what, "", `{"reason":"no"}`); status != want {
-			t.Fatalf("%s: %d %s %s, want %d", what, status, code, b, want)
-		}
-	}
-	decide(ann, "approve", 403)
-	decide(v.staffed(order.Field), "approve", 403)
-	decide(bob, "approve", 200)
-	decide(bob, "approve", 200) // again: nothing more
-	decide(v.staffed(order.Finance), "approve", 200)
-	decide(bob, "decline", 409)
-	if got := balance(); got != before+70 {
-		t.Errorf("the wallet holds %d, want %d", got, before+70)
-	}
-	asked = refund(ann, "k4", 20, 202)
-	decide(bob, "decline", 200)
-	decide(bob, "approve", 409)
-	var page api.RefundRequestPage
-	if err := ann.do(v.ctx, http.MethodGet, "/v1/operator/refunds?order="+o.ID, "", nil, &page); err != nil || len(page.Refunds) != 2 ||
-		page.Refunds[0].State != "declined" || page.Refunds[1].State != "approved" || page.Refunds[1].DecidedBy != bob.id {
-		t.Errorf("requests: %+v, %v", page.Refunds, err)
-	}
-	v.judge("bike-1")
 }
 
 // TestOneActOnManyDevices: a filter's devices are counted before, acted on one by one, and

@@ -60,6 +60,12 @@ export function address(path, params) {
 /** A fresh Idempotency-Key. crypto.randomUUID is not there on http beyond localhost. */
 export const newKey = () => Array.from(crypto.getRandomValues(new Uint8Array(16)), b => b.toString(16).padStart(2, '0')).join('')
 
+// touched is when somebody last did something here. What a page asks by itself long after
+// says so: an open page must not keep its login from ending.
+let touched = Date.now()
+for (const type of ['pointerdown', 'keydown', 'wheel']) globalThis.addEventListener?.(type, () => { touched = Date.now() }, { capture: true, passive: true })
+const alone = 5 * 60_000
+
 /**
  * @param {string} method
  * @param {string} path
@@ -68,7 +74,7 @@ export const newKey = () => Array.from(crypto.getRandomValues(new Uint8Array(16)
  */
 export async function call(method, path, { params, body, key, signal: abort, headers } = {}) {
   /** @type {Record<string, string>} */
-  const head = { Accept: 'application/json', ...headers }
+  const head = { Accept: 'application/json', ...(Date.now() - touched > alone && { 'X-Unattended': '1' }), ...headers }
   /** @type {any} */
   let data
   if (body instanceof FormData || body instanceof Blob) data = body

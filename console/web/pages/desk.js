@@ -1,7 +1,7 @@
 // What the pages about devices, orders, riders and open items share: names of venues,
 // links by id, states with their words, amounts typed in yuan, the bar of a command's hops.
 import { html, signal, useEffect, useId, useState } from '../lib/html.js'
-import { can, everywhere, get, me } from '../lib/api.js'
+import { get, me } from '../lib/api.js'
 import { age, duration, litres, money } from '../lib/format.js'
 import { Link } from '../lib/router.js'
 import { Badge, Button, Card, Icon, useLoad } from '../lib/ui.js'
@@ -12,20 +12,19 @@ import '../words/items.js'
 
 await style('./desk.css')
 
-/** The members of staff; empty until known, and for whoever may not read them. */
+/** The names of the members of staff; empty until known. */
 const members = signal(/** @type {any[]} */ ([]))
 let askedStaff = 0
 
 /**
- * Members of staff by name. Only an admin of all venues may read them; others see their
- * own name and the end of an id.
+ * Members of staff by name; the end of an id until they are known.
  * @returns {{staff: any[], who: (id?: string) => string}}
  */
 export function useStaff() {
   useEffect(() => {
-    if (!can('admin') || !everywhere() || Date.now() - askedStaff < 60_000) return
+    if (Date.now() - askedStaff < 60_000) return
     askedStaff = Date.now()
-    get('/staff').then(a => { members.value = a.staff }, () => { askedStaff = 0 })
+    get('/staff/names').then(a => { members.value = a.staff }, () => { askedStaff = 0 })
   }, [])
   return { staff: members.value, who: id => !id ? '' : id === me.value?.id ? me.value?.name ?? id : members.value.find(s => s.id === id)?.name ?? short(id) }
 }

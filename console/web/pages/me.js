@@ -77,7 +77,7 @@ function Passkeys() {
   const [adding, setAdding] = useState(false)
   const remove = p => confirmAct({
     title: t('me.remove_passkey'), text: t('me.remove_passkey_text', { label: p.label }), danger: true,
-    run: () => post(`/passkeys/${p.id}/revoke`), curl: { method: 'POST', path: `/passkeys/${p.id}/revoke`, body: {} },
+    run: () => post(`/passkeys/${p.id}/revoke`),
   }).then(done => { if (done !== undefined) { load.reload(); loadMe() } })
   return html`<${Card} title=${t('me.passkeys')} actions=${passkeysHere() && html`<${Button} small icon="plus" onClick=${() => setAdding(true)}>${t('me.add_passkey')}<//>`}>
     <p class="quiet">${passkeysHere() ? t('me.passkeys_text') : t('me.passkeys_unsupported')}</p>
@@ -92,25 +92,32 @@ function Passkeys() {
 
 function AddPasskey({ done }) {
   const [label, setLabel] = useState(''), [busy, setBusy] = useState(false), [problem, setProblem] = useState(/** @type {any} */ (null)), [refused, setRefused] = useState(false)
+  const [proof, setProof] = useState(false), [password, setPassword] = useState('') // the server may ask for it
   const add = async e => {
     e.preventDefault()
     setBusy(true)
     setProblem(null)
     setRefused(false)
     try {
-      const { publicKey } = await post('/passkeys/options')
+      const { publicKey } = await post('/passkeys/options', password ? { password } : {})
       let credential
       try { credential = await createPasskey(publicKey) } catch { setRefused(true); setBusy(false); return }
       await post('/passkeys', { label: label.trim(), credential })
       toast(t('me.passkey_added'))
       done(true)
-    } catch (p) { setProblem(p); setBusy(false) }
+    } catch (/** @type {any} */ p) {
+      if (p.code === 'proof_needed' && me.value?.has_password) setProof(true)
+      else setProblem(p)
+      setBusy(false)
+    }
   }
   return html`<${Dialog} title=${t('me.add_passkey')} onClose=${() => { if (!busy) done(false) }}><form class="stack" onSubmit=${add}>
     <${Field} label=${t('me.label')} hint=${t('me.label_hint')} value=${label} onInput=${setLabel} maxlength="100" required autofocus />
+    ${proof && html`<input type="text" autocomplete="username" value=${me.value?.name} hidden readonly />
+      <${Field} type="password" label=${t('me.proof')} hint=${t('me.proof_hint')} autocomplete="current-password" value=${password} onInput=${setPassword} required />`}
     <${ProblemBox} problem=${problem} />
     ${refused && html`<div class="problem" role="alert"><${Icon} name="bad" /><div><strong>${t('me.passkey_refused')}</strong><p>${t('me.passkey_refused_text')}</p></div></div>`}
-    <div class="dialog-foot"><span class="grow"></span><${Button} onClick=${() => done(false)} disabled=${busy}>${t('ui.cancel')}<//><${Button} type="submit" kind="primary" icon="key" busy=${busy} disabled=${!label.trim()}>${t('me.add_passkey')}<//></div>
+    <div class="dialog-foot"><span class="grow"></span><${Button} onClick=${() => done(false)} disabled=${busy}>${t('ui.cancel')}<//><${Button} type="submit" kind="primary" icon="key" busy=${busy} disabled=${!label.trim() || proof && !password}>${t('me.add_passkey')}<//></div>
   </form><//>`
 }
 

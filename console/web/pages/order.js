@@ -8,7 +8,7 @@ import { Link } from '../lib/router.js'
 import { Badge, Button, Card, confirmAct, copy, CurlButton, Icon, KeyValue, Loaded, Page, Timeline, toast, useLoad } from '../lib/ui.js'
 import { has, t, tCode } from '../lib/words.js'
 import { DeviceLink, fenOf, ItemsOf, Kind, lasted, newKey, OrderBadge, reasonOf, RiderLink, short, useStaff, VenueLink, Who, Yuan, yuanOf } from './desk.js'
-import { decideRefund, isOwn } from './orders.js'
+import { decideRefund, isOwn, isStuck } from './orders.js'
 import { useVenues } from './office.js'
 import '../words/orders.js'
 import '../words/order.js'
@@ -20,7 +20,7 @@ export default function Order({ params: { id } }) {
   const load = useLoad(abort => get('/orders/' + encodeURIComponent(id), {}, abort), [id])
   const refunds = useLoad(async abort => {
     if (!can('finance')) return []
-    return (await get('/refunds', { state: 'waiting', order: id, limit: 100 }, abort).catch(() => ({ refunds: [] }))).refunds.filter(r => r.order === id && r.state === 'waiting')
+    return (await get('/refunds', { state: 'open', order: id, limit: 100 }, abort).catch(() => ({ refunds: [] }))).refunds
   }, [id])
   const o = load.data
   useEffect(() => {
@@ -209,7 +209,9 @@ function Payments({ order: o }) {
 function Waiting({ refund: r, again }) {
   const { zone } = useVenues()
   const decide = async act => { if (await decideRefund(r, act)) { toast(t('orders.refund.' + act)); again() } }
-  return html`<${Card} title=${t('bill.refund.waiting')} actions=${html`<${Badge} state="waiting" />`}>
+  const stuck = isStuck(r)
+  return html`<${Card} title=${t(stuck ? 'bill.refund.stuck' : 'bill.refund.waiting')} actions=${html`<${Badge} state="waiting" />`}>
+    ${stuck && html`<p>${t('orders.refund.stuck')}</p>`}
     <${KeyValue} rows=${[[t('line.amount'), money(r.amount_fen)], [t('part.reason'), r.reason], [t('orders.asked'), html`<${Who} id=${r.staff} />`], [t('part.when'), at(r.at, zone(r.venue))]]} />
     ${isOwn(r) ? html`<p class="quiet">${t('orders.refund.own')}</p>` : html`<div class="actions"><${Button} kind="primary" onClick=${() => decide('approve')}>${t('orders.refund.approve')}<//><${Button} onClick=${() => decide('decline')}>${t('orders.refund.decline')}<//></div>`}<//>`
 }

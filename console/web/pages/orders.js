@@ -18,8 +18,8 @@ const filters = ['state', 'venue', 'kind', 'device', 'rider', 'from', 'to']
 export default function Orders({ query }) {
   const [, setQuery] = useQuery()
   const tab = ['review', 'refunds'].includes(query.tab) ? query.tab : 'all'
-  const waiting = useLoad(abort => can('finance') ? get('/refunds', { state: 'waiting', limit: 100 }, abort) : Promise.resolve({ refunds: [] }), [])
-  const refunds = (waiting.data?.refunds ?? []).filter(r => r.state === 'waiting')
+  const waiting = useLoad(abort => can('finance') ? get('/refunds', { state: 'open', limit: 100 }, abort) : Promise.resolve({ refunds: [] }), [])
+  const refunds = waiting.data?.refunds ?? []
   return html`<${Page} title=${t('orders.title')} actions=${tab !== 'refunds' && html`<${Download} path="/orders.csv" params=${asked(query, tab)} name="orders.csv">${t('part.csv')}<//>`}>
     <${Tabs} label=${t('orders.title')} value=${tab} onChange=${to => setQuery({ tab: to === 'all' ? '' : to })}
       tabs=${[{ value: 'all', word: t('orders.all') }, { value: 'review', word: t('orders.review') }, ...(can('finance') ? [{ value: 'refunds', word: t('orders.refunds'), count: refunds.length || undefined }] : [])]} />
@@ -93,10 +93,13 @@ export function useFresh(type, reload, may = () => true) {
 /** Whether who is signed in asked for a refund. @param {any} r */
 export const isOwn = r => r.staff === me.value?.id
 
+/** Whether a refund was approved, and an outage kept its money from moving. @param {any} r */
+export const isStuck = r => r.state === 'approved' && !r.given_at
+
 /** Approves or declines a refund that waits. @param {any} r @param {'approve' | 'decline'} act */
 export const decideRefund = (r, act) => {
   return confirmAct({ title: t('orders.refund.' + act), text: t(`orders.refund.${act}.text`, { amount: money(r.amount_fen) }), danger: act === 'decline', reason: act === 'decline',
-    curl: { method: 'POST', path: `/refunds/${r.id}/${act}`, ...(act === 'decline' && { body: {} }) },
+    ...(act === 'decline' && { curl: { method: 'POST', path: `/refunds/${r.id}/${act}`, body: {} } }), // no key may approve
     run: async reason => { await post(`/refunds/${r.id}/${act}`, reason ? { reason } : undefined); return true } })
 }
 
@@ -109,7 +112,7 @@ function Refunds({ load, refunds }) {
     ${load.data ? html`<${Card} flush><${DataTable} label=${t('orders.refunds')} rows=${refunds} onOpen=${r => go('/orders/' + r.order)} empty=${html`<${Empty} title=${t('orders.refunds.none')} />`} columns=${[
       { key: 'order', title: t('part.order'), render: r => html`<${OrderLink} id=${r.order} />` },
       { key: 'amount_fen', title: t('orders.amount'), align: 'end', render: r => money(r.amount_fen), sort: true },
-      { key: 'reason', title: t('part.reason'), render: r => r.reason },
+      { key: 'reason', title: t('part.reason'), render: r => html`${r.reason}${isStuck(r) && html`<br /><span class="quiet">${t('orders.refund.stuck')}</span>`}` },
       { key: 'staff', title: t('orders.asked'), render: r => html`<${Who} id=${r.staff} />`, wide: true },
       { key: 'at', title: t('part.when'), render: r => when(r.at), wide: true },
       { key: 'do', title: '', align: 'end', render: r => isOwn(r) ? html`<span class="quiet">${t('orders.refund.own')}</span>` : html`<span class="actions">

@@ -24,11 +24,12 @@ export default function Staff({ query }) {
       ${tab === 'members' && html`<${Button} kind="primary" icon="plus" onClick=${() => setDialog({ what: 'member' })}>${t('staff.new')}<//>`}
       ${tab === 'keys' && html`<${Button} kind="primary" icon="key" onClick=${() => setDialog({ what: 'key' })}>${t('key.new')}<//>`}`}>
     <${Tabs} label=${t('staff.title')} value=${tab} onChange=${v => setQuery({ tab: v === 'members' ? '' : v })} tabs=${[{ value: 'members', word: t('staff.members') }, { value: 'keys', word: t('staff.keys') }, { value: 'logins', word: t('staff.logins') }]} />
-    ${tab === 'members' && html`<${Members} load=${members} edit=${m => setDialog({ what: 'member', of: m })} invite=${link => setDialog({ what: 'link', ...link })} />`}
+    ${tab === 'members' && html`<${Members} load=${members} edit=${m => setDialog({ what: 'member', of: m })} passkeys=${m => setDialog({ what: 'passkeys', of: m })} invite=${link => setDialog({ what: 'link', ...link })} />`}
     ${tab === 'keys' && html`<${Keys} round=${round} names=${names} />`}
     ${tab === 'logins' && html`<${Logins} names=${names} members=${members.data ?? []} />`}
     ${dialog?.what === 'member' && html`<${MemberForm} of=${dialog.of} onClose=${() => setDialog(null)} done=${done} />`}
     ${dialog?.what === 'key' && html`<${KeyForm} members=${members.data ?? []} onClose=${() => setDialog(null)} done=${done} />`}
+    ${dialog?.what === 'passkeys' && html`<${Passkeys} of=${dialog.of} onClose=${done} />`}
     ${dialog?.what === 'link' && html`<${Dialog} title=${t('staff.invite_of', { name: dialog.name })} onClose=${() => setDialog(null)}><${Secret} label=${t('staff.link')} text=${dialog.link} hint=${t('staff.link_hint')} /><//>`}
   <//>`
 }
@@ -38,16 +39,16 @@ function Scope({ venues: ids }) {
   return ids == null ? html`<span class="quiet">${t('office.all_venues')}</span>` : html`<span>${ids.map(id => venues.name(id)).join(', ')}</span>`
 }
 
-function Members({ load, edit, invite }) {
+function Members({ load, edit, passkeys, invite }) {
   const act = async m => {
     const path = `/staff/${m.id}/invite`
-    const made = await confirmAct({ title: t('staff.invite_of', { name: m.name }), text: t('staff.invite_text'), reason: true, word: t('staff.invite'), curl: { method: 'POST', path, body: {} }, run: reason => post(path, { reason }) })
+    const made = await confirmAct({ title: t('staff.invite_of', { name: m.name }), text: t('staff.invite_text'), reason: true, word: t('staff.invite'), run: reason => post(path, { reason }) })
     if (made) invite({ name: m.name, link: made.invite_link })
   }
   const toggle = async m => {
     const off = !m.disabled_at, path = '/staff/' + m.id, body = { role: m.role, venues: m.venues ?? null, disabled: off }
     if (await confirmAct({ title: t(off ? 'staff.disable_of' : 'staff.enable_of', { name: m.name }), text: t(off ? 'staff.disable_text' : 'staff.enable_text'), reason: true, danger: off, word: t(off ? 'staff.disable' : 'staff.enable'),
-      curl: { method: 'PUT', path, body }, run: reason => put(path, { ...body, reason }) })) { toast(t('office.saved')); load.reload() }
+      run: reason => put(path, { ...body, reason }) })) { toast(t('office.saved')); load.reload() }
   }
   return html`<${Loaded} load=${load}>${list => html`<${Card} flush><${DataTable} label=${t('staff.members')} rows=${list} onOpen=${edit} columns=${[
     { key: 'name', title: t('staff.name'), sort: true, render: m => html`<strong>${m.name}</strong>${m.id === me.value?.id ? html` <span class="quiet">${t('staff.you')}</span>` : ''}` },
@@ -56,8 +57,20 @@ function Members({ load, edit, invite }) {
     { key: 'state', title: t('part.state'), sort: m => m.disabled_at ? 1 : 0, render: m => m.disabled_at ? html`<${Badge} state="disabled" word=${t('staff.disabled')} />` : html`<${Badge} state="enabled" word=${t('staff.enabled')} />` },
     { key: 'how', title: t('staff.how'), wide: true, render: m => [m.has_password && t('staff.password'), m.passkeys > 0 && t('staff.passkeys', { n: m.passkeys })].filter(Boolean).join(', ') || html`<span class="quiet">${t('staff.no_login')}</span>` },
     { key: 'seen_at', title: t('staff.seen'), wide: true, sort: true, render: m => m.seen_at ? when(m.seen_at) : html`<span class="quiet">${t('staff.never')}</span>` },
-    { key: 'act', title: '', align: 'end', render: m => html`<div class="actions">${!m.disabled_at && html`<${Button} small icon="link" onClick=${() => act(m)}>${t('staff.invite')}<//>`}${m.id !== me.value?.id && html`<${Button} small icon=${m.disabled_at ? 'play' : 'blocked'} onClick=${() => toggle(m)}>${t(m.disabled_at ? 'staff.enable' : 'staff.disable')}<//>`}<${Button} small icon="edit" label=${t('staff.edit')} onClick=${() => edit(m)} /></div>` },
+    { key: 'act', title: '', align: 'end', render: m => html`<div class="actions">${m.passkeys > 0 && html`<${Button} small icon="key" label=${t('staff.passkeys_of', { name: m.name })} onClick=${() => passkeys(m)} />`}${!m.disabled_at && html`<${Button} small icon="link" onClick=${() => act(m)}>${t('staff.invite')}<//>`}${m.id !== me.value?.id && html`<${Button} small icon=${m.disabled_at ? 'play' : 'blocked'} onClick=${() => toggle(m)}>${t(m.disabled_at ? 'staff.enable' : 'staff.disable')}<//>`}<${Button} small icon="edit" label=${t('staff.edit')} onClick=${() => edit(m)} /></div>` },
   ]} /><//>`}<//>`
+}
+
+// Passkeys of a member, each to be ended: of a lost device, or one that nobody knows.
+function Passkeys({ of, onClose }) {
+  const load = useLoad(async abort => (await get('/passkeys', { staff: of.id }, abort)).passkeys.filter(p => !p.revoked_at), [of.id])
+  const revoke = async p => {
+    if (await confirmAct({ title: t('passkey.revoke_of', { label: p.label }), text: t('passkey.revoke_text', { name: of.name }), reason: 'optional', danger: true, word: t('passkey.revoke'),
+      run: async reason => { await post(`/passkeys/${p.id}/revoke`, reason ? { reason } : {}); return true } })) { toast(t('passkey.revoked_now')); load.reload() }
+  }
+  return html`<${Dialog} title=${t('staff.passkeys_of', { name: of.name })} onClose=${onClose}><${Loaded} load=${load}>${list => list.length ? html`<ul class="lines">${list.map(p => html`<li key=${p.id}>
+      <div class="grow"><b>${p.label}</b><div class="quiet">${t('key.made')} ${when(p.created_at)} · ${t('key.used')} ${p.last_used_at ? when(p.last_used_at) : t('staff.never')}</div></div>
+      <${Button} small icon="x" onClick=${() => revoke(p)}>${t('passkey.revoke')}<//></li>`)}</ul>` : html`<${Empty} icon="key" title=${t('passkey.none')} />`}<//><//>`
 }
 
 // VenueChoice picks venues; null is all of them.

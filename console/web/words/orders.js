@@ -30,6 +30,7 @@ addWords({
     'orders.refund.decline': 'Decline',
     'orders.refund.approve.text': '{amount} go back to the rider at once.',
     'orders.refund.decline.text': 'Nothing is paid back. The reason is kept.',
+    'orders.refund.stuck': 'It was approved, and an outage kept the money from moving. Approve it again, or decline it.',
     'orders.refund.own': 'You asked for this one: another person decides.',
   },
   'zh-CN': {
@@ -60,6 +61,7 @@ addWords({
     'orders.refund.decline': '拒绝',
     'orders.refund.approve.text': '{amount} 将立即退给用车人。',
     'orders.refund.decline.text': '不会退款，原因会被保留。',
+    'orders.refund.stuck': '已批准，但因故障款项尚未退回。请再次批准，或拒绝。',
     'orders.refund.own': '这笔是您申请的，请由另一位决定。',
   },
 })
