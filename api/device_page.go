@@ -42,7 +42,7 @@ func (a *API) devicePageRoutes(h huma.API) {
 	op.DefaultStatus = http.StatusCreated
 	register(a, h, op, a.addNote)
 	op = forStaff("diagnose-device", http.MethodGet, "/v1/operator/devices/{id}/diagnosis", "Why a device would not open for a rider who scanned it now")
-	op.Description += " opens is yes only where a scan would be offered and its order placed; unknown where only a rider's phone could tell." +
+	op.Description += " opens is yes only where a scan would be offered and its order placed; unknown where only a rider's phone or a try could tell: it is out of reach, or it jammed when it was last asked." +
 		" Findings are the worst first."
 	register(a, h, op, a.diagnoseDevice)
 }

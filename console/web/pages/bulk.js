@@ -38,16 +38,16 @@ function Choose({ query }) {
   const preview = useLoad(async abort => {
     await new Promise(done => setTimeout(done, 250)) // while somebody types
     if (abort.aborted || !ready) return null
-    return post('/bulk', { ...body, reason: t('bulk.preview_reason'), preview: true })
+    return post('/bulk', { ...body, preview: true })
   }, [JSON.stringify(body)])
   const list = usePages((cursor, abort) => get('/bulk', { cursor, limit: 20 }, abort), 'bulks', [])
-  const count = preview.data?.count
+  const count = preview.data?.count, set = preview.data?.set
   const begin = async () => {
     const key = newKey()
     const done = await confirmAct({ title: t(`bulk.do.${act}`, { n: count }), word: t('bulk.go'), danger: ['retire', 'transfer', 'maintenance'].includes(act), reason: true, typed: String(count),
       text: html`<p>${t('bulk.sure', { n: count })} ${t(`bulk.text.${act}`, { venue: venues.name(venue) })}</p>${everything && html`<p class="note"><${Badge} state="warn" word=${t('bulk.everything')} /></p>`}`,
-      curl: { method: 'POST', path: '/bulk', body: { ...body, expect: count } },
-      run: reason => post('/bulk', { ...body, reason, expect: count }, { key }) })
+      curl: { method: 'POST', path: '/bulk', body: { ...body, set } },
+      run: reason => post('/bulk', { ...body, reason, set }, { key }) })
     if (done) go('/bulk', { run: done.id })
   }
   const select = (name, label, options) => html`<${Select} label=${label} value=${query[name]} disabled=${!!ids} options=${[['', t('part.any')], ...options]} onChange=${v => setQuery({ [name]: v })} />`
