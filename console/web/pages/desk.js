@@ -62,9 +62,12 @@ export function RiderLink({ id }) {
   return html`<${Link} to=${'/riders/' + encodeURIComponent(id)} class="mono" title=${id}>${short(id)}<//>`
 }
 
+/** A kind that this console has no picture of is a device like any other. @param {string} kind */
+export const kindIcon = kind => ({ lock: 'bike', pump: 'pump' })[kind] ?? 'device'
+
 /** @param {{kind: string, long?: boolean}} props */
 export function Kind({ kind, long }) {
-  return html`<span class="with-icon"><${Icon} name=${kind === 'pump' ? 'pump' : 'bike'} />${tCode('kind', long ? kind : kind + '.short')}</span>`
+  return html`<span class="with-icon"><${Icon} name=${kindIcon(kind)} />${!long && has(`kind.${kind}.short`) ? t(`kind.${kind}.short`) : tCode('kind', kind)}</span>`
 }
 
 /** @param {{order: any}} props */
