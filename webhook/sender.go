@@ -124,7 +124,7 @@ func (s *Sender) trim(ctx context.Context) {
 	if err != nil && ctx.Err() == nil {
 		s.Log.Warn("webhooks' queues not trimmed", "err", err)
 	} else if n > 0 {
-		s.Log.Warn("webhooks' queues too long: the oldest were dropped", "rows", n)
+		s.Log.Warn("webhooks' queues too long: the oldest were dropped", "lines", n)
 	}
 }
 
