@@ -37,7 +37,7 @@ func (a *API) liveRoutes(h huma.API) {
 type FleetColumns struct {
 	At        time.Time `json:"at"`
 	Cursor    string    `json:"cursor" doc:"For /v1/operator/updates"`
-	Kinds     []string  `json:"kinds" doc:"What column kind counts in; lock and pump first"`
+	Kinds     []string  `json:"kinds" doc:"What column kind counts in"`
 	Venues    []string  `json:"venues" doc:"What column venue counts in"`
 	Firmwares []string  `json:"firmwares" doc:"What column firmware counts in"`
 	N         int       `json:"n" doc:"How many devices"`

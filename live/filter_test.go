@@ -75,7 +75,7 @@ func TestAKindIsItsOwnWord(t *testing.T) {
 	if err := json.Unmarshal(columns([]row{drum, bike}, "c", time.Now()), &said); err != nil {
 		t.Fatal(err)
 	}
-	if !slices.Equal(said.Kinds, []string{"lock", "pump", "washer"}) || !slices.Equal(said.Kind, []int{2, 0}) {
+	if !slices.Equal(said.Kinds, []string{"washer", "lock"}) || !slices.Equal(said.Kind, []int{0, 1}) {
 		t.Errorf("a washer and a lock are %+v", said)
 	}
 	if one := string(drum.json(nil)); !strings.Contains(one, `"kind":"washer"`) {

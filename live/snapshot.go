@@ -78,8 +78,6 @@ func columns(rows []row, cursor string, at time.Time) []byte {
 	b = append(b, `,"cursor":`...)
 	b = quoted(b, cursor)
 	kinds, venues, firmwares := index{at: map[string]int{}}, index{at: map[string]int{}}, index{at: map[string]int{}}
-	kinds.of(string(device.Lock)) // 0 and 1 in every snapshot
-	kinds.of(string(device.Pump))
 	kindAt, venueAt, firmwareAt := make([]int, len(rows)), make([]int, len(rows)), make([]int, len(rows))
 	for i, r := range rows {
 		kindAt[i], venueAt[i], firmwareAt[i] = kinds.of(string(r.kind)), venues.of(r.venue), firmwares.of(r.firmware)
