@@ -1,14 +1,14 @@
 package api
 
 import (
-	"bytes"
 	"context"
 	"crypto/sha256"
-	"encoding/csv"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strconv"
 	"time"
 
@@ -23,14 +23,13 @@ func (a *API) bulkRoutes(h huma.API) {
 	op := answersOf(forStaff("add-bulk", http.MethodPost, "/v1/operator/bulk", "Do one thing to every device of a filter"),
 		http.StatusAccepted, "application/json", schemaOf[Bulk](a))
 	op.Description += " With preview it only says which devices are meant, with status 200, and needs no Idempotency-Key. Without," +
-		" expect must be the count that the preview told. It runs by itself from then on."
+		" set must be the one that the preview told. It runs by itself from then on."
 	op.MaxBodyBytes = 4 << 20
 	register(a, h, op, a.addBulk)
 	register(a, h, forStaff("list-bulks", http.MethodGet, "/v1/operator/bulk", "Acts on many devices, newest first"), a.listBulks)
 	register(a, h, forStaff("get-bulk", http.MethodGet, "/v1/operator/bulk/{id}", "How far one is, and what became of its devices"), a.getBulk)
 	register(a, h, forStaff("halt-bulk", http.MethodPost, "/v1/operator/bulk/{id}/halt", "Leave the devices that wait as they are"), a.haltBulk)
-	register(a, h, answersOf(forStaff("bulk-results-csv", http.MethodGet, "/v1/operator/bulk/{id}/results.csv", "What became of each device"),
-		http.StatusOK, "text/csv", &huma.Schema{Type: huma.TypeString}), a.bulkCSV)
+	register(a, h, asCSV(forStaff("bulk-results-csv", http.MethodGet, "/v1/operator/bulk/{id}/results.csv", "What became of each device")), a.bulkCSV)
 }
 
 // BulkFilter picks devices as the console's address does.
@@ -69,12 +68,13 @@ type BulkBody struct {
 	Args    order.BulkArgs `json:"args,omitempty"`
 	Reason  string         `json:"reason,omitempty" maxLength:"500" doc:"Needed unless preview"`
 	Preview bool           `json:"preview,omitempty"`
-	Expect  int            `json:"expect,omitempty" minimum:"1" doc:"Needed unless preview: the preview's count"`
+	Set     string         `json:"set,omitempty" pattern:"^[0-9a-f]{32}$" doc:"Needed unless preview: the preview's"`
 }
 
 // BulkPreview is which devices a filter picks now.
 type BulkPreview struct {
 	Count  int      `json:"count"`
+	Set    string   `json:"set" doc:"Names these devices, and no others"`
 	Sample []string `json:"sample" doc:"The first twenty"`
 }
 
@@ -134,6 +134,15 @@ type addBulkInput struct {
 // bulkSample is how many devices a preview names.
 const bulkSample = 20
 
+// setOf names a set of devices: half of the SHA-256 of their sorted ids, in hex.
+func setOf(devices []device.ID) string {
+	h := sha256.New()
+	for _, id := range slices.Sorted(slices.Values(devices)) {
+		_, _ = h.Write(append([]byte(id), '\n')) // an id holds none
+	}
+	return hex.EncodeToString(h.Sum(nil)[:16])
+}
+
 func (a *API) addBulk(ctx context.Context, in *addBulkInput) (*rawAnswer, error) {
 	body := in.Body
 	devices, err := a.matching(ctx, body.Filter)
@@ -141,7 +150,7 @@ func (a *API) addBulk(ctx context.Context, in *addBulkInput) (*rawAnswer, error)
 		return nil, err
 	}
 	if body.Preview {
-		v := BulkPreview{Count: len(devices), Sample: each(devices[:min(len(devices), bulkSample)], func(id device.ID) string { return string(id) })}
+		v := BulkPreview{Count: len(devices), Set: setOf(devices), Sample: each(devices[:min(len(devices), bulkSample)], func(id device.ID) string { return string(id) })}
 		answer, err := json.Marshal(v)
 		return rawJSON(http.StatusOK, answer), err
 	}
@@ -168,13 +177,13 @@ func (a *API) addBulk(ctx context.Context, in *addBulkInput) (*rawAnswer, error)
 	if key.Answer, err = json.Marshal(bulkOf(b)); err != nil {
 		return nil, err
 	}
-	// Before the filter is held against the count: the first request has worked since.
+	// Before the filter is held against the preview: the first request has worked since.
 	if status, answer, err := a.Store.Answered(ctx, key); err != nil || status != 0 {
 		return rawJSON(status, answer), err
 	}
 	switch {
-	case len(devices) == 0 || body.Expect != len(devices):
-		return nil, fmt.Errorf("the filter finds %d devices, and expect says %d: %w", len(devices), body.Expect, errBulkCount)
+	case len(devices) == 0 || body.Set != setOf(devices):
+		return nil, fmt.Errorf("the filter finds %d devices: %w", len(devices), errBulkSet)
 	case len(devices) > order.BulkMost:
 		return nil, fmt.Errorf("%d devices; take a narrower filter: %w", len(devices), order.ErrTooMany)
 	}
@@ -261,32 +270,19 @@ type bulkCSVInput struct {
 	State string `query:"state" enum:"waiting,doing,done,failed,halted"`
 }
 
-// bulkCSV writes all results, with the mark by which spreadsheets know UTF-8.
-func (a *API) bulkCSV(ctx context.Context, in *bulkCSVInput) (*rawAnswer, error) {
+func (a *API) bulkCSV(ctx context.Context, in *bulkCSVInput) (*huma.StreamResponse, error) {
 	if _, err := a.Store.BulkByID(ctx, in.ID); err != nil {
 		return nil, instead(err, errBulkUnknown)
 	}
-	var b bytes.Buffer
-	b.WriteString("\ufeff")
-	w := csv.NewWriter(&b)
-	_ = w.Write([]string{"device", "state", "code", "detail", "at"})
-	for after := 0; ; {
-		rows, err := a.Store.BulkResults(ctx, in.ID, order.BulkState(in.State), after, 5000)
-		if err != nil {
-			return nil, err
+	after := 0
+	return a.table(ctx, "bulk-results.csv", []string{"device", "state", "code", "detail", "at"}, func(ctx context.Context) ([][]any, bool, error) {
+		rows, err := a.Store.BulkResults(ctx, in.ID, order.BulkState(in.State), after, csvPage)
+		if err != nil || len(rows) == 0 {
+			return nil, false, err
 		}
-		for _, r := range rows {
-			at := ""
-			if !r.At.IsZero() {
-				at = r.At.UTC().Format(time.RFC3339)
-			}
-			_ = w.Write([]string{string(r.Device), string(r.State), r.Code, r.Detail, at})
-			after = r.N
-		}
-		if len(rows) < 5000 {
-			break
-		}
-	}
-	w.Flush()
-	return &rawAnswer{Status: http.StatusOK, ContentType: "text/csv; charset=utf-8", Body: b.Bytes()}, w.Error()
+		after = rows[len(rows)-1].N
+		return each(rows, func(r order.BulkResult) []any {
+			return []any{r.Device, r.State, r.Code, r.Detail, r.At}
+		}), len(rows) == csvPage, nil
+	})
 }

@@ -178,11 +178,15 @@ func (a *API) getDevice(ctx context.Context, in *devicePath) (*deviceDetailOutpu
 	if len(rows) == 0 {
 		return nil, errDeviceUnknown
 	}
-	commands, err := a.Store.CommandsOf(ctx, id, deviceNewest)
+	since, err := a.since(ctx, id)
 	if err != nil {
 		return nil, err
 	}
-	evidence, err := a.Store.EvidenceOf(ctx, id, deviceNewest)
+	commands, err := a.Store.CommandsOf(ctx, id, since, deviceNewest)
+	if err != nil {
+		return nil, err
+	}
+	evidence, err := a.Store.EvidenceOf(ctx, id, since, deviceNewest)
 	if err != nil {
 		return nil, err
 	}
@@ -200,7 +204,7 @@ func (a *API) getDevice(ctx context.Context, in *devicePath) (*deviceDetailOutpu
 	}
 	out := &deviceDetailOutput{DeviceDetail{Device: a.deviceOf(rows[0], venues), Commands: shown, Evidence: each(evidence, evidenceOf),
 		Codes: each(codes, a.codeOf)}}
-	return out, a.addPage(ctx, rows[0], &out.Body)
+	return out, a.addPage(ctx, rows[0], since, &out.Body)
 }
 
 // ServiceBody is the switch of a device.

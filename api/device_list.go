@@ -4,7 +4,6 @@ import (
 	"context"
 	"net/http"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -86,17 +85,17 @@ func (a *API) devicesCSV(ctx context.Context, in *devicesCSVInput) (*huma.Stream
 	scope := ctx // page is called with the connection's context, which knows no member
 	header := []string{"id", "kind", "venue", "service", "service_reason", "stopped", "availability", "orders", "heard_at", "firmware", "battery", "lat", "lng",
 		"outside", "epoch", "opens"}
-	return a.table(ctx, "devices.csv", header, func(ctx context.Context) ([][]string, bool, error) {
+	return a.table(ctx, "devices.csv", header, func(ctx context.Context) ([][]any, bool, error) {
 		rows, err := a.picked(context.WithValue(ctx, staffKey{}, staffOf(scope)), in.DeviceFilter, after, csvPage)
 		if err != nil || len(rows) == 0 {
 			return nil, false, err
 		}
 		after = rows[len(rows)-1].Device.ID
-		return each(rows, func(r order.DeviceRow) []string { return deviceCells(a.deviceOf(r, venues)) }), len(rows) == csvPage, nil
+		return each(rows, func(r order.DeviceRow) []any { return deviceCells(a.deviceOf(r, venues)) }), len(rows) == csvPage, nil
 	})
 }
 
-func deviceCells(d Device) []string {
+func deviceCells(d Device) []any {
 	var availability, orders []string
 	opens := uint64(0)
 	for _, o := range d.Outlets {
@@ -106,19 +105,8 @@ func deviceCells(d Device) []string {
 		}
 		opens += o.Opens
 	}
-	battery := ""
-	if d.Battery != nil {
-		battery = strconv.Itoa(*d.Battery)
-	}
-	degrees := func(f *float64) string {
-		if f == nil {
-			return ""
-		}
-		return strconv.FormatFloat(*f, 'f', 6, 64)
-	}
-	return []string{d.ID, string(d.Kind), d.Venue, d.Service, d.ServiceReason, d.Stopped, strings.Join(availability, " "), strings.Join(orders, " "),
-		timeCell(d.HeardAt), d.Firmware, battery, degrees(d.Lat), degrees(d.Lng), strconv.FormatBool(d.Outside), strconv.FormatInt(d.Epoch, 10),
-		strconv.FormatUint(opens, 10)}
+	return []any{d.ID, d.Kind, d.Venue, d.Service, d.ServiceReason, d.Stopped, strings.Join(availability, " "), strings.Join(orders, " "),
+		d.HeardAt, d.Firmware, d.Battery, d.Lat, d.Lng, d.Outside, d.Epoch, opens}
 }
 
 // timeCell is a moment in UTC, "" for none.

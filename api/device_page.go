@@ -24,11 +24,11 @@ import (
 type DevicePages interface {
 	// AddNote: order.ErrNotFound where there is no such device.
 	AddNote(ctx context.Context, n order.Note, a order.Audit) error
-	Notes(ctx context.Context, id device.ID, limit int) ([]order.Note, error)
+	Notes(ctx context.Context, id device.ID, since time.Time, limit int) ([]order.Note, error)
 	// Hops are by command; nobody may have noted them.
 	Hops(ctx context.Context, commands []string) (map[string]order.Hops, error)
-	CommandPage(ctx context.Context, id device.ID, after string, limit int) ([]device.Command, error)
-	EvidencePage(ctx context.Context, id device.ID, after order.EvidenceAt, limit int) ([]device.Evidence, error)
+	CommandPage(ctx context.Context, id device.ID, since time.Time, after string, limit int) ([]device.Command, error)
+	EvidencePage(ctx context.Context, id device.ID, since time.Time, after order.EvidenceAt, limit int) ([]device.Evidence, error)
 	EvidenceGaps(ctx context.Context, id device.ID) ([]order.EvidenceGap, error)
 	// DevicesByID lists by id; unknown ones are left out.
 	DevicesByID(ctx context.Context, ids []device.ID) ([]order.DeviceRow, error)
@@ -42,9 +42,22 @@ func (a *API) devicePageRoutes(h huma.API) {
 	op.DefaultStatus = http.StatusCreated
 	register(a, h, op, a.addNote)
 	op = forStaff("diagnose-device", http.MethodGet, "/v1/operator/devices/{id}/diagnosis", "Why a device would not open for a rider who scanned it now")
-	op.Description += " opens is yes only where a scan would be offered and its order placed; unknown where only a rider's phone could tell." +
+	op.Description += " opens is yes only where a scan would be offered and its order placed; unknown where only a rider's phone or a try could tell: it is out of reach, or it jammed when it was last asked." +
 		" Findings are the worst first."
 	register(a, h, op, a.diagnoseDevice)
+}
+
+// since is from when on the member who asks may see a device's past: who is bound to
+// venues sees nothing of before it came there. The zero time = all of it.
+func (a *API) since(ctx context.Context, id device.ID) (time.Time, error) {
+	if venuesOf(ctx) == nil {
+		return time.Time{}, nil
+	}
+	at, err := a.Store.VenueSince(ctx, id)
+	if err != nil {
+		return time.Time{}, instead(err, errDeviceUnknown)
+	}
+	return at, nil
 }
 
 // Hops is a command's way by the database's clock. What is absent did not happen, or was
@@ -136,7 +149,7 @@ func gapOf(g order.EvidenceGap) EvidenceGap {
 }
 
 // addPage fills what only the page of one device shows.
-func (a *API) addPage(ctx context.Context, row order.DeviceRow, v *DeviceDetail) error {
+func (a *API) addPage(ctx context.Context, row order.DeviceRow, since time.Time, v *DeviceDetail) error {
 	d := row.Device
 	v.Wanted = DeviceWanted{Service: string(d.Service), ServerKey: a.Orders.Env.Keys.Name}
 	v.Says = DeviceSays{Firmware: d.Firmware, HeardAt: optionalTime(d.HeardAt), Age: ageOf(d.HeardAt), Battery: v.Battery, ServerKey: d.ServerKey,
@@ -165,7 +178,7 @@ func (a *API) addPage(ctx context.Context, row order.DeviceRow, v *DeviceDetail)
 		return err
 	}
 	v.Gaps = each(gaps, gapOf)
-	notes, err := a.Store.Notes(ctx, d.ID, notesMost)
+	notes, err := a.Store.Notes(ctx, d.ID, since, notesMost)
 	v.Notes = each(notes, noteOf)
 	return err
 }
@@ -197,7 +210,11 @@ func (a *API) listCommands(ctx context.Context, in *deviceListInput) (*commandLi
 	if err != nil {
 		return nil, err
 	}
-	rows, err := a.Store.CommandPage(ctx, device.ID(in.ID), after, in.Limit+1)
+	since, err := a.since(ctx, device.ID(in.ID))
+	if err != nil {
+		return nil, err
+	}
+	rows, err := a.Store.CommandPage(ctx, device.ID(in.ID), since, after, in.Limit+1)
 	if err != nil {
 		return nil, err
 	}
@@ -237,7 +254,11 @@ func (a *API) listEvidence(ctx context.Context, in *deviceListInput) (*evidenceL
 	if err != nil {
 		return nil, err
 	}
-	rows, err := a.Store.EvidencePage(ctx, device.ID(in.ID), at, in.Limit+1)
+	since, err := a.since(ctx, device.ID(in.ID))
+	if err != nil {
+		return nil, err
+	}
+	rows, err := a.Store.EvidencePage(ctx, device.ID(in.ID), since, at, in.Limit+1)
 	if err != nil {
 		return nil, err
 	}
@@ -282,7 +303,11 @@ const notesMost = 100
 type noteListOutput struct{ Body NoteList }
 
 func (a *API) listNotes(ctx context.Context, in *devicePath) (*noteListOutput, error) {
-	notes, err := a.Store.Notes(ctx, device.ID(in.ID), notesMost)
+	since, err := a.since(ctx, device.ID(in.ID))
+	if err != nil {
+		return nil, err
+	}
+	notes, err := a.Store.Notes(ctx, device.ID(in.ID), since, notesMost)
 	if err == nil && len(notes) == 0 {
 		err = a.deviceThere(ctx, device.ID(in.ID))
 	}
@@ -348,10 +373,14 @@ func (a *API) diagnoseDevice(ctx context.Context, in *diagnoseInput) (*diagnosis
 	if q.Codes, err = a.Store.Codes(ctx, id, codesMost); err != nil {
 		return nil, err
 	}
-	if q.Recent, err = a.Store.CommandsOf(ctx, id, deviceNewest); err != nil {
+	since, err := a.since(ctx, id)
+	if err != nil {
 		return nil, err
 	}
-	if q.Evidence, err = a.Store.EvidenceOf(ctx, id, deviceNewest); err != nil {
+	if q.Recent, err = a.Store.CommandsOf(ctx, id, since, deviceNewest); err != nil {
+		return nil, err
+	}
+	if q.Evidence, err = a.Store.EvidenceOf(ctx, id, since, deviceNewest); err != nil {
 		return nil, err
 	}
 	if q.Gaps, err = a.Store.EvidenceGaps(ctx, id); err != nil {

@@ -26,7 +26,7 @@ func (a *API) liveRoutes(h huma.API) {
 	register(a, h, op, a.getFleet)
 	op = answersOf(forStaff(followFleetID, http.MethodGet, "/v1/operator/updates", "Follow the fleet, server-sent"),
 		http.StatusOK, "text/event-stream", &huma.Schema{Type: huma.TypeString})
-	op.Description += " Events: device (the whole rows of devices that changed, as objects with the columns' names; venue and firmware" +
+	op.Description += " Events: device (the whole rows of devices that changed, as objects with the columns' names; kind, venue and firmware" +
 		" are words), order, item, alarm, pump (what displays show; unsigned), and resync: get the fleet again, this stream goes on." +
 		" Connect again with Last-Event-ID, or after, and nothing is missing or repeated; what this server cannot go on from begins with a resync." +
 		" The stream ends when this server shuts down or the login does."
@@ -40,11 +40,12 @@ const followFleetID = "follow-fleet"
 type FleetColumns struct {
 	At        time.Time `json:"at"`
 	Cursor    string    `json:"cursor" doc:"For /v1/operator/updates"`
+	Kinds     []string  `json:"kinds" doc:"What column kind counts in"`
 	Venues    []string  `json:"venues" doc:"What column venue counts in"`
 	Firmwares []string  `json:"firmwares" doc:"What column firmware counts in"`
 	N         int       `json:"n" doc:"How many devices"`
 	ID        []string  `json:"id"`
-	Kind      []int     `json:"kind" doc:"0 lock, 1 pump"`
+	Kind      []int     `json:"kind"`
 	Venue     []int     `json:"venue"`
 	Service   []int     `json:"service" doc:"0 in_service, 1 maintenance, 2 out_of_service, 3 retired"`
 	State     []int     `json:"state" doc:"0 available, 1 in use, 2 reserved, 3 unresolved, 4 blocked, 5 offline, 6 not in service, 7 stopped, 8 never heard"`

@@ -2,13 +2,13 @@ package api
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 	"strconv"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
 
-	"github.com/unlatch/unlatch/billing"
 	"github.com/unlatch/unlatch/device"
 	"github.com/unlatch/unlatch/order"
 )
@@ -64,7 +64,7 @@ func (a *API) ordersCSV(ctx context.Context, in *ordersCSVInput) (*huma.StreamRe
 	page := in.page(ctx, "", csvPage)
 	header := []string{"id", "created_at", "state", "reason", "venue", "device", "outlet", "kind", "rider", "pay_with", "tariff", "active_at", "ended_at", "ended_by",
 		"done_at", "billed_s", "total_yuan", "charged_yuan", "debt_yuan", "refunded_yuan", "day"}
-	return a.table(ctx, "orders.csv", header, func(ctx context.Context) ([][]string, bool, error) {
+	return a.table(ctx, "orders.csv", header, func(ctx context.Context) ([][]any, bool, error) {
 		rows, err := a.Store.Orders(ctx, page)
 		if err != nil || len(rows) == 0 {
 			return nil, false, err
@@ -74,15 +74,13 @@ func (a *API) ordersCSV(ctx context.Context, in *ordersCSVInput) (*huma.StreamRe
 	})
 }
 
-func orderCells(o order.Order) []string {
+func orderCells(o order.Order) []any {
 	billed := ""
 	if o.Usage != nil {
 		billed = strconv.FormatInt(o.Usage.BilledMS/1000, 10)
 	}
-	yuan := func(f billing.Fen) string { return f.String() }
-	return []string{o.ID, o.CreatedAt.UTC().Format(time.RFC3339), string(o.State), o.Reason, o.Venue, string(o.Device), strconv.Itoa(int(o.Outlet)), string(o.Kind),
-		o.Rider, string(o.PayWith), o.Tariff.ID + "@" + strconv.Itoa(o.Tariff.Version), timeCell(optionalTime(o.ActiveAt)), timeCell(optionalTime(o.EndedAt)),
-		string(o.EndedBy), timeCell(optionalTime(o.DoneAt)), billed, yuan(o.Quote.Total), yuan(o.Charged), yuan(o.Debt), yuan(o.Refunded), o.Day}
+	return []any{o.ID, o.CreatedAt, o.State, o.Reason, o.Venue, o.Device, o.Outlet, o.Kind, o.Rider, o.PayWith, fmt.Sprintf("%s@%d", o.Tariff.ID, o.Tariff.Version),
+		o.ActiveAt, o.EndedAt, o.EndedBy, o.DoneAt, billed, o.Quote.Total, o.Charged, o.Debt, o.Refunded, o.Day}
 }
 
 type itemsCSVInput struct {
@@ -97,11 +95,10 @@ const itemsMost = 50_000
 func (a *API) itemsCSV(ctx context.Context, in *itemsCSVInput) (*huma.StreamResponse, error) {
 	venues := venuesAsked(ctx, in.Venue)
 	header := []string{"id", "kind", "at", "venue", "device", "order", "subject", "detail", "owner", "closed_at", "closed_by"}
-	return a.table(ctx, "open-items.csv", header, func(ctx context.Context) ([][]string, bool, error) {
+	return a.table(ctx, "open-items.csv", header, func(ctx context.Context) ([][]any, bool, error) {
 		rows, err := a.Store.Items(ctx, in.All, in.Kind, venues, itemsMost)
-		return each(rows, func(i order.ItemRow) []string {
-			return []string{i.ID, i.Kind, i.At.UTC().Format(time.RFC3339), i.Venue, string(i.Device), i.Order, i.Subject, i.Detail, i.OwnerName,
-				timeCell(i.ClosedAt), i.ClosedBy}
+		return each(rows, func(i order.ItemRow) []any {
+			return []any{i.ID, i.Kind, i.At, i.Venue, i.Device, i.Order, i.Subject, i.Detail, i.OwnerName, i.ClosedAt, i.ClosedBy}
 		}), false, err
 	})
 }

@@ -86,7 +86,7 @@ type FindBody struct {
 	Order  string     `json:"order,omitempty" maxLength:"64" pattern:"^[A-Za-z0-9_-]*$"`
 	Device string     `json:"device,omitempty" maxLength:"24" pattern:"^[A-Za-z0-9_-]*$"`
 	From   *time.Time `json:"from,omitempty"`
-	To     *time.Time `json:"to,omitempty" doc:"At most 31 days after from; ten minutes unless given"`
+	To     *time.Time `json:"to,omitempty" doc:"At most 31 days after from with a device, one day without; ten minutes unless given"`
 	Reason string     `json:"reason" minLength:"1" maxLength:"500" pattern:"\\S" doc:"Kept in the audit"`
 }
 
@@ -101,8 +101,12 @@ type findRidersOutput struct{ Body RiderList }
 
 var phoneDigits = regexp.MustCompile(`^\+[1-9][0-9]{5,18}$`)
 
-// findMost is how many riders one question lists.
-const findMost = 100
+// How much one question may ask.
+const (
+	findMost      = 100                 // riders are listed
+	findSpan      = 31 * 24 * time.Hour // of one device
+	findSpanOfAll = 24 * time.Hour      // of all devices
+)
 
 func (a *API) findRiders(ctx context.Context, in *findRidersInput) (*findRidersOutput, error) {
 	b := in.Body
@@ -128,8 +132,13 @@ func (a *API) findRiders(ctx context.Context, in *findRidersInput) (*findRidersO
 		if b.To != nil {
 			q.To = *b.To
 		}
-		if !q.From.Before(q.To) || q.To.Sub(q.From) > 31*24*time.Hour {
-			return nil, invalid("to must be after from, and at most 31 days")
+		switch span := q.To.Sub(q.From); {
+		case span <= 0:
+			return nil, invalid("to must be after from")
+		case span > findSpan:
+			return nil, invalid("the span is longer than 31 days")
+		case span > findSpanOfAll && q.Device == "":
+			return nil, invalid("the span is longer than a day; name a device, or take a shorter one")
 		}
 		asked = append(asked, "time")
 	}

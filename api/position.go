@@ -51,7 +51,11 @@ func (a *API) listPositions(ctx context.Context, in *listPositionsInput) (*listP
 	if len(rows) == 0 {
 		return nil, errDeviceUnknown
 	}
-	found, err := a.Store.Positions(ctx, id, in.Limit)
+	since, err := a.since(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	found, err := a.Store.Positions(ctx, id, since, in.Limit)
 	if err != nil {
 		return nil, err
 	}

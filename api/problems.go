@@ -58,7 +58,7 @@ var (
 	errRefundUnknown      = errors.New("there is no such refund request")
 	errRefundWaits        = errors.New("another refund of this order waits for a second person or for its money; decide that one first")
 	errBulkUnknown        = errors.New("there is no such bulk")
-	errBulkCount          = errors.New("the filter finds another number of devices by now; look at the preview again")
+	errBulkSet            = errors.New("the filter finds other devices than the preview did; look at the preview again")
 	errVenueImageUnknown  = errors.New("there is no image of this venue")
 	errSettingsChanged    = errors.New("somebody else has set them since they were read; read them again")
 	errConfirm            = errors.New("ask for the stop again and confirm within 30 seconds")
@@ -199,7 +199,7 @@ var problems = []problemRow{
 	{Status: 409, Code: "refund_waits", Title: "A refund waits already", Errs: []error{errRefundWaits}},
 	{Status: 403, Code: "second_person_needed", Title: "A second person is needed", Errs: []error{order.ErrSecondPerson}},
 	{Status: 404, Code: "bulk_unknown", Title: "Bulk is unknown", Errs: []error{errBulkUnknown}},
-	{Status: 409, Code: "bulk_count_changed", Title: "The filter finds other devices by now", Errs: []error{errBulkCount}, Tell: true},
+	{Status: 409, Code: "bulk_set_changed", Title: "The filter finds other devices by now", Errs: []error{errBulkSet}, Tell: true},
 	{Status: 404, Code: "venue_image_unknown", Title: "There is no image", Errs: []error{errVenueImageUnknown}},
 	{Status: 409, Code: "settings_changed", Title: "Settings were changed by somebody else", Errs: []error{errSettingsChanged}},
 	{Status: 404, Code: "open_item_unknown", Title: "Open item is unknown", Errs: []error{errItemUnknown}},

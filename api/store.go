@@ -143,7 +143,7 @@ type Devices interface {
 	Position(ctx context.Context, id device.ID) (lat, lng float64, known bool, err error)
 	// Positions lists where a device said that it was, newest first, for as long as that
 	// is kept.
-	Positions(ctx context.Context, id device.ID, limit int) ([]order.Stood, error)
+	Positions(ctx context.Context, id device.ID, since time.Time, limit int) ([]order.Stood, error)
 	// LastUses is when the newest use of each of a venue's devices began, by the database's
 	// clock; devices without one are absent.
 	LastUses(ctx context.Context, venue string) (map[device.ID]time.Time, error)
@@ -154,8 +154,11 @@ type Devices interface {
 
 // Journals are what went to a device and what it said, newest first.
 type Journals interface {
-	CommandsOf(ctx context.Context, id device.ID, limit int) ([]device.Command, error)
-	EvidenceOf(ctx context.Context, id device.ID, limit int) ([]device.Evidence, error)
+	// VenueSince is the zero time for a device that never was elsewhere.
+	VenueSince(ctx context.Context, id device.ID) (time.Time, error)
+	// Of a device's past since a moment; the zero time = all of it.
+	CommandsOf(ctx context.Context, id device.ID, since time.Time, limit int) ([]device.Command, error)
+	EvidenceOf(ctx context.Context, id device.ID, since time.Time, limit int) ([]device.Evidence, error)
 }
 
 // Codes are printed numbers.

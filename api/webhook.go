@@ -38,13 +38,18 @@ const webhookOverlap = 24 * time.Hour
 
 // Webhook is an address that is told of events.
 type Webhook struct {
-	ID        string    `json:"id"`
-	Label     string    `json:"label"`
-	URL       string    `json:"url"`
-	Events    []string  `json:"events"`
-	Enabled   bool      `json:"enabled"`
-	Failing   int       `json:"failing" doc:"Deliveries that were given up since one arrived"`
-	CreatedAt time.Time `json:"created_at"`
+	ID      string   `json:"id"`
+	Label   string   `json:"label"`
+	URL     string   `json:"url"`
+	Events  []string `json:"events"`
+	Enabled bool     `json:"enabled"`
+	Failing int      `json:"failing" doc:"Deliveries that were given up since one arrived"`
+	// A receiver that fails is asked again after a while, and by one delivery.
+	FailedTries int        `json:"failed_tries" doc:"Tries that failed since one arrived; several at once count as one"`
+	RestsUntil  *time.Time `json:"rests_until,omitempty" doc:"Nothing is sent before: its newest try failed"`
+	Waiting     int64      `json:"waiting" doc:"Deliveries that have still to arrive, at most about 100,000"`
+	Dropped     int64      `json:"dropped" doc:"Deliveries that too long a queue lost since the webhook was last changed"`
+	CreatedAt   time.Time  `json:"created_at"`
 }
 
 // WebhookList is all webhooks, and what they may ask for.
@@ -60,7 +65,8 @@ type NewWebhook struct {
 }
 
 func webhookOf(w order.Webhook) Webhook {
-	return Webhook{ID: w.ID, Label: w.Label, URL: w.URL, Events: w.Events, Enabled: w.Enabled, Failing: w.Failing, CreatedAt: w.Created}
+	return Webhook{ID: w.ID, Label: w.Label, URL: w.URL, Events: w.Events, Enabled: w.Enabled, Failing: w.Failing, CreatedAt: w.Created,
+		FailedTries: w.Strikes, RestsUntil: optionalTime(w.Rests), Waiting: w.Waiting, Dropped: w.Dropped}
 }
 
 type listWebhooksOutput struct{ Body WebhookList }

@@ -16,7 +16,7 @@ import (
 type Filter struct {
 	Q        string // part of the id, or of its venue's id or name; upper and lower case are the same
 	Venue    string
-	Kind     string // lock, pump
+	Kind     string // one of order.Kinds
 	State    string // a word of StateWords
 	Service  string // in_service, maintenance, out_of_service, retired
 	Problem  string // a word of ProblemWords, or any
@@ -33,10 +33,7 @@ var StateWords = []string{"available", "in_use", "reserved", "unresolved", "bloc
 var ProblemWords = []string{"offline", "unresolved", "low_battery", "evidence_gap", "unlock_failures", "clock_drift", "outside", "open_item",
 	"stopped", "out_of_service", "rekey"}
 
-var (
-	kindWords    = []string{string(device.Lock), string(device.Pump)}
-	serviceWords = []string{string(device.InService), string(device.Maintenance), string(device.OutOfService), string(device.Retired)}
-)
+var serviceWords = []string{string(device.InService), string(device.Maintenance), string(device.OutOfService), string(device.Retired)}
 
 // Matching returns the devices that a filter picks, by id, of those that the scope holds.
 // ErrUnread; order.ErrInvalid for a word that no filter knows.
@@ -85,9 +82,8 @@ func (f Filter) compile() (func(r row, venueName string) bool, error) {
 		}
 		return 0, bad(field, value, words...)
 	}
-	kind, err := word("kind", f.Kind, kindWords)
-	if err != nil {
-		return nil, err
+	if f.Kind != "" && !slices.Contains(order.Kinds(), device.Kind(f.Kind)) {
+		return nil, bad("kind", f.Kind, fmt.Sprint(order.Kinds()))
 	}
 	state, err := word("state", f.State, StateWords)
 	if err != nil {
@@ -127,7 +123,7 @@ func (f Filter) compile() (func(r row, venueName string) bool, error) {
 	return func(r row, venueName string) bool {
 		switch {
 		case f.Venue != "" && r.venue != f.Venue, f.Firmware != "" && r.firmware != f.Firmware, only != nil && !only[r.id],
-			kind >= 0 && int(r.kind) != kind, state >= 0 && int(r.state) != state, service >= 0 && int(r.service) != service,
+			f.Kind != "" && string(r.kind) != f.Kind, state >= 0 && int(r.state) != state, service >= 0 && int(r.service) != service,
 			problems != 0 && r.problems&problems == 0, below > 0 && (r.battery < 0 || int(r.battery) >= below),
 			box != nil && !box.holds(r):
 			return false

@@ -4,9 +4,12 @@ import (
 	"encoding/json"
 	"os"
 	"slices"
+	"strings"
 	"testing"
+	"time"
 
 	"github.com/unlatch/unlatch/device"
+	"github.com/unlatch/unlatch/order"
 )
 
 // TestFiltersPickWhatTheConsolePicks reads the file that the console's own test reads.
@@ -38,7 +41,7 @@ func TestFiltersPickWhatTheConsolePicks(t *testing.T) {
 		}
 		got := []string{}
 		for _, d := range file.Devices {
-			r := row{id: device.ID(d.ID), venue: d.Venue, firmware: d.Firmware, kind: uint8(d.Kind), service: uint8(d.Service), state: uint8(d.State),
+			r := row{id: device.ID(d.ID), venue: d.Venue, firmware: d.Firmware, kind: []device.Kind{device.Lock, device.Pump}[d.Kind], service: uint8(d.Service), state: uint8(d.State),
 				problems: uint16(d.Problems), battery: int8(d.Battery)}
 			if d.Lat != nil {
 				r.lat, r.lng, r.placed = *d.Lat, *d.Lng, true
@@ -58,5 +61,24 @@ func TestFiltersPickWhatTheConsolePicks(t *testing.T) {
 		if _, err := wrong.compile(); err == nil {
 			t.Errorf("%+v was taken", wrong)
 		}
+	}
+}
+
+// TestAKindIsItsOwnWord: whatever kinds there come to be, a console is told which.
+func TestAKindIsItsOwnWord(t *testing.T) {
+	drum, _ := show(order.FleetRow{ID: "drum", Kind: "washer"}, order.Glimpse{}, order.Venue{}, order.DefaultPreferences(), time.Now(), row{})
+	bike, _ := show(order.FleetRow{ID: "bike", Kind: device.Lock}, order.Glimpse{}, order.Venue{}, order.DefaultPreferences(), time.Now(), row{})
+	var said struct {
+		Kinds []string
+		Kind  []int
+	}
+	if err := json.Unmarshal(columns([]row{drum, bike}, "c", time.Now()), &said); err != nil {
+		t.Fatal(err)
+	}
+	if !slices.Equal(said.Kinds, []string{"washer", "lock"}) || !slices.Equal(said.Kind, []int{0, 1}) {
+		t.Errorf("a washer and a lock are %+v", said)
+	}
+	if one := string(drum.json(nil)); !strings.Contains(one, `"kind":"washer"`) {
+		t.Errorf("on the stream a washer is %s", one)
 	}
 }

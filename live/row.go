@@ -48,7 +48,7 @@ type row struct {
 	failures uint16
 	outlets  uint16
 	orders   uint16
-	kind     uint8
+	kind     device.Kind
 	service  uint8
 	state    uint8
 	battery  int8 // percent; -1 = not known
@@ -65,11 +65,8 @@ var services = map[device.Service]uint8{device.InService: 0, device.Maintenance:
 // nothing of it; zero = it never will. was is how it was shown before, the zero row at
 // first.
 func show(f order.FleetRow, g order.Glimpse, v order.Venue, p order.Preferences, now time.Time, was row) (r row, until time.Time) {
-	r = row{id: f.ID, venue: f.Venue, firmware: f.Firmware, service: services[f.Service], battery: -1,
+	r = row{id: f.ID, kind: f.Kind, venue: f.Venue, firmware: f.Firmware, service: services[f.Service], battery: -1,
 		failures: clamp16(f.Failures), outlets: clamp16(f.Outlets), orders: clamp16(f.Orders)}
-	if f.Kind == device.Pump {
-		r.kind = 1
-	}
 	if !f.HeardAt.IsZero() {
 		r.heard = f.HeardAt.Unix()
 	}

@@ -77,11 +77,12 @@ func columns(rows []row, cursor string, at time.Time) []byte {
 	b = quoted(b, at.UTC().Format(time.RFC3339Nano))
 	b = append(b, `,"cursor":`...)
 	b = quoted(b, cursor)
-	venues, firmwares := index{at: map[string]int{}}, index{at: map[string]int{}}
-	venueAt, firmwareAt := make([]int, len(rows)), make([]int, len(rows))
+	kinds, venues, firmwares := index{at: map[string]int{}}, index{at: map[string]int{}}, index{at: map[string]int{}}
+	kindAt, venueAt, firmwareAt := make([]int, len(rows)), make([]int, len(rows)), make([]int, len(rows))
 	for i, r := range rows {
-		venueAt[i], firmwareAt[i] = venues.of(r.venue), firmwares.of(r.firmware)
+		kindAt[i], venueAt[i], firmwareAt[i] = kinds.of(string(r.kind)), venues.of(r.venue), firmwares.of(r.firmware)
 	}
+	b = kinds.json(append(b, `,"kinds":`...))
 	b = venues.json(append(b, `,"venues":`...))
 	b = firmwares.json(append(b, `,"firmwares":`...))
 	b = strconv.AppendInt(append(b, `,"n":`...), int64(len(rows)), 10)
@@ -104,7 +105,7 @@ func columns(rows []row, cursor string, at time.Time) []byte {
 		column(name, func(b []byte, i int) []byte { return degree(b, rows[i].placed, of(i)) })
 	}
 	column("id", func(b []byte, i int) []byte { return quoted(b, string(rows[i].id)) })
-	number("kind", func(i int) int64 { return int64(rows[i].kind) })
+	number("kind", func(i int) int64 { return int64(kindAt[i]) })
 	number("venue", func(i int) int64 { return int64(venueAt[i]) })
 	number("service", func(i int) int64 { return int64(rows[i].service) })
 	number("state", func(i int) int64 { return int64(rows[i].state) })
@@ -121,7 +122,7 @@ func columns(rows []row, cursor string, at time.Time) []byte {
 	return append(b, '}')
 }
 
-// json writes one row as an object with the columns' names. Venue and firmware are words:
+// json writes one row as an object with the columns' names. Kind, venue and firmware are words:
 // the indexes of a snapshot are its own.
 func (r row) json(b []byte) []byte {
 	number := func(name string, n int64) {
@@ -130,7 +131,7 @@ func (r row) json(b []byte) []byte {
 		b = strconv.AppendInt(append(b, `":`...), n, 10)
 	}
 	b = quoted(append(b, `{"id":`...), string(r.id))
-	number("kind", int64(r.kind))
+	b = quoted(append(b, `,"kind":`...), string(r.kind))
 	b = quoted(append(b, `,"venue":`...), r.venue)
 	number("service", int64(r.service))
 	number("state", int64(r.state))

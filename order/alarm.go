@@ -148,8 +148,8 @@ func Conditions(rows []FleetRow, items []ItemCount, battery func(device.ID) (per
 		if r.Stopped {
 			add(AlarmStop, "An emergency stop is in force; only a hand at the device ends it.")
 		}
-		if r.Unproven > 0 && !r.Began.IsZero() && now.Sub(r.Began) >= unresolvedLong {
-			add(AlarmUnresolved, "An order has been unresolved since %s: the device has not said whether it moved.", r.Began.UTC().Format(time.RFC3339))
+		if r.Unproven > 0 && !r.Doubted.IsZero() && now.Sub(r.Doubted) >= unresolvedLong {
+			add(AlarmUnresolved, "An order has been unresolved since %s: the device has not said whether it moved.", r.Doubted.UTC().Format(time.RFC3339))
 		}
 		if r.Gap {
 			add(AlarmGap, "Evidence waits behind a gap: the device has not told everything in order.")

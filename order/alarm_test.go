@@ -143,8 +143,11 @@ func TestConditionsNameWhatIsWrong(t *testing.T) {
 		"gap":               {func(r *order.FleetRow) { r.Gap = true }, 80, []order.AlarmKind{order.AlarmGap}},
 		"clock":             {func(r *order.FleetRow) { r.Up, r.Lag = time.Hour, time.Minute }, 80, []order.AlarmKind{order.AlarmClock}},
 		"stopped":           {func(r *order.FleetRow) { r.Stopped = true }, 80, []order.AlarmKind{order.AlarmStop}},
-		"unresolved":        {func(r *order.FleetRow) { r.Unproven, r.Began = 1, now.Add(-3*time.Minute) }, 80, []order.AlarmKind{order.AlarmUnresolved}},
-		"just unresolved":   {func(r *order.FleetRow) { r.Unproven, r.Began = 1, now.Add(-time.Minute) }, 80, nil},
+		"unresolved":        {func(r *order.FleetRow) { r.Unproven, r.Doubted = 1, now.Add(-3*time.Minute) }, 80, []order.AlarmKind{order.AlarmUnresolved}},
+		"just unresolved":   {func(r *order.FleetRow) { r.Unproven, r.Doubted = 1, now.Add(-time.Minute) }, 80, nil},
+		"just unresolved, beside a long ride": {func(r *order.FleetRow) {
+			r.Orders, r.Unproven, r.Began, r.Doubted = 2, 1, now.Add(-time.Hour), now.Add(-time.Minute)
+		}, 80, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
 			row := well

@@ -70,9 +70,9 @@ type BulkResult struct {
 	N      int // its place, from 1
 	Device device.ID
 	State  BulkState
-	Code   string // the problem's, of one that failed
-	Detail string // in words, of one that failed
-	At     time.Time
+	Code   string    // the problem's, of one that failed
+	Detail string    // in words, of one that failed
+	At     time.Time // when it was taken, or over
 	// Foreign: it is not where who asked may act, by now.
 	Foreign bool
 }
@@ -93,11 +93,12 @@ func (b Bulk) Check() error {
 
 // BulkBook keeps bulks.
 type BulkBook interface {
-	// TakeBulk hands out devices that are waiting, or were being done for more than a
-	// minute, of the oldest bulk that is not over; none: nothing is left to do.
-	TakeBulk(ctx context.Context, limit int) (Bulk, []BulkResult, error)
-	// BulkDid notes what became of them.
-	BulkDid(ctx context.Context, bulk string, results []BulkResult) error
+	// TakeBulk hands out one device that is waiting, or was being done for more than a
+	// minute, of the oldest bulk that is not over; false: nothing is left to do. It is the
+	// taker's for a minute.
+	TakeBulk(ctx context.Context) (Bulk, BulkResult, bool, error)
+	// BulkDid notes what became of it, unless somebody else has taken it since.
+	BulkDid(ctx context.Context, bulk string, result BulkResult) error
 }
 
 // Bulks carries bulks out. Any number may run.
@@ -110,8 +111,9 @@ type Bulks struct {
 	kick    chan struct{}
 }
 
-// bulkTake is how many devices are taken at once.
-const bulkTake = 50
+// bulkPatience is for how long one device may take: half as long as it is its taker's, so
+// that no other replica does it beside this one.
+const bulkPatience = 30 * time.Second
 
 // NewBulks makes a runner.
 func NewBulks(book BulkBook, s *Service, explain func(error) (code, detail string), log *slog.Logger) *Bulks {
@@ -145,41 +147,41 @@ func (b *Bulks) Run(ctx context.Context) error {
 
 func (b *Bulks) turn(ctx context.Context) error {
 	for ctx.Err() == nil {
-		bulk, taken, err := b.Book.TakeBulk(ctx, bulkTake)
-		if err != nil || len(taken) == 0 {
+		bulk, r, some, err := b.Book.TakeBulk(ctx)
+		if err != nil || !some {
 			return err
 		}
-		for i := range taken {
-			if ctx.Err() != nil { // what is left is taken again later
-				taken = taken[:i]
-				break
-			}
-			r := &taken[i]
-			r.State = BulkDone
-			err := ErrNotFound
-			if !r.Foreign {
-				err = b.do(ctx, bulk, r.Device)
-			}
-			if err != nil {
-				r.State = BulkFailed
-				r.Code, r.Detail = b.Explain(err)
+		err = ErrNotFound
+		if !r.Foreign {
+			acting, cancel := context.WithTimeout(ctx, bulkPatience)
+			err = b.do(acting, bulk, r.Device)
+			late := acting.Err() != nil && err != nil
+			cancel()
+			if late { // nobody knows whether it was done: it is taken again later
+				continue
 			}
 		}
-		if err := b.Book.BulkDid(context.WithoutCancel(ctx), bulk.ID, taken); err != nil {
+		r.State = BulkDone
+		if err != nil {
+			r.State = BulkFailed
+			r.Code, r.Detail = b.Explain(err)
+		}
+		if err := b.Book.BulkDid(context.WithoutCancel(ctx), bulk.ID, r); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// do acts on one device, with an audit row of its own in the act's transaction.
+// do acts on one device, with an audit row of its own in the act's transaction. A device
+// that is so already is left as it is.
 func (b *Bulks) do(ctx context.Context, bulk Bulk, id device.ID) error {
 	staff := Audit{Staff: bulk.Staff, Act: "device." + string(bulk.Act), Object: "device " + string(id),
 		Reason: bulk.Reason + " (bulk " + bulk.ID + ")"}
 	switch bulk.Act {
 	case BulkMaintenance, BulkInService, BulkRetire:
 		service := map[BulkAct]device.Service{BulkMaintenance: device.Maintenance, BulkInService: device.InService, BulkRetire: device.Retired}[bulk.Act]
-		_, err := b.Service.SetService(ctx, SetService{Device: id, Service: service, Staff: staff})
+		_, err := b.Service.SetService(ctx, SetService{Device: id, Service: service, Already: true, Staff: staff})
 		return err
 	case BulkRing, BulkProbe:
 		_, err := b.Service.Instruct(ctx, Instruct{Device: id, Outlet: 1, Kind: device.CommandKind(bulk.Act), Staff: staff})

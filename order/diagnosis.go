@@ -31,7 +31,7 @@ type EvidenceGap struct {
 
 // Diagnosis is what a scan would lead to now, and why.
 type Diagnosis struct {
-	Opens    string // yes, no, or unknown where only the device can tell
+	Opens    string // yes, no, or unknown where only the device can tell: out of reach, or jammed when it was last asked
 	Findings []Finding
 }
 
@@ -121,6 +121,8 @@ func (q Diagnosing) find(s Snapshot, env Env, battery *int) (Diagnosis, error) {
 		opens = "unknown" // a rider's phone may reach it
 	} else if err != nil || x.blocked {
 		opens = "no"
+	} else if x.unsure {
+		opens = "unknown"
 	}
 	if len(x.found) == 0 {
 		x.add(FindWell, "ok", map[string]any{"age_s": x.age(t.device.HeardAt)}, nil)
@@ -137,6 +139,7 @@ type examination struct {
 	q       Diagnosing
 	found   []Finding
 	blocked bool
+	unsure  bool // nothing refuses a start, and the device could not carry out the last one
 }
 
 // refusal is what a scan, or an order of its ticket, would be refused for whoever asks;
@@ -334,6 +337,9 @@ func (x *examination) past() {
 			break
 		}
 	}
+	// A rider's start would be sent, and its bolt is as it was: only a hand at the device
+	// and a service unlock that works tell that it opens again.
+	x.unsure = facts["reason"] == "jam" || c.State == device.OutcomeUnknown
 	x.add(FindLastFailed, "warns", facts, &FindingAction{"service-unlock", "unlock", map[string]any{"device": string(x.t.device.ID), "outlet": int(x.out.N)}})
 }
 

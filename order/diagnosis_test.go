@@ -228,6 +228,15 @@ func TestAFailedStartIsToldWithItsReason(t *testing.T) {
 	if f := d.Findings[0]; f.Code != order.FindLastFailed || f.Facts["reason"] != "jam" || f.Facts["command"] != cmd.ID || f.Action.Operation != "service-unlock" {
 		t.Errorf("findings %+v", d.Findings)
 	}
+	if d.Opens != "unknown" {
+		t.Errorf("a lock that jammed when it was last asked opens: %s", d.Opens)
+	}
+	// A hand saw to it: a later start that moved is the newest.
+	freed := cmd
+	freed.ID, freed.State, freed.Seq = "later", device.Executed, cmd.Seq+1
+	if d := s.diagnosing(func(q *order.Diagnosing) { q.Recent = append([]device.Command{freed}, q.Recent...) }); d.Opens != "yes" {
+		t.Errorf("after a start that moved: %s, %+v", d.Opens, d.Findings)
+	}
 }
 
 // epoch lets a placing go by the provisioning that counts now.

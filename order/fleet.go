@@ -34,6 +34,7 @@ type FleetRow struct {
 	Open     bool      // an outlet is stated open and nobody uses it
 	Kept     time.Time // until when an outlet is kept for a rider; zero = none is
 	Began    time.Time // when the oldest live order reached its state; zero = none
+	Doubted  time.Time // when the oldest of the Unproven became one; zero = none
 
 	Gap      bool // evidence waits behind a gap
 	Item     bool // an open item names it

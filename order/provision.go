@@ -114,6 +114,8 @@ func (t *turn) closeCommands() error {
 type SetService struct {
 	Device  device.ID
 	Service device.Service
+	// Already: a device that is so already is left as it is, which is no refusal.
+	Already bool
 	Staff   Audit
 }
 
@@ -134,6 +136,8 @@ func (x SetService) Decide(s Snapshot, env Env) (Changes, device.Device, error) 
 		return fail(ErrReason)
 	case t.device.Halt != nil && x.Service == device.InService:
 		return fail(fmt.Errorf("device %s: %w", x.Device, ErrStopped))
+	case x.Already && from == x.Service:
+		return Changes{}, *t.device, nil
 	case from == device.Retired, from == device.OutOfService && x.Service != device.Retired:
 		return fail(fmt.Errorf("device %s is %s; provision it again: %w", x.Device, from, ErrWrongState))
 	case x.Service != device.InService && x.Service != device.Maintenance && x.Service != device.Retired:

@@ -19,6 +19,28 @@ type Webhook struct {
 	Failing int // deliveries given up since one arrived
 	Created time.Time
 	Version int64
+	// Strikes are tries that failed since one arrived; several at once count as one.
+	Strikes int
+	// Rests: nothing is tried before this moment; zero = its newest try arrived.
+	Rests time.Time
+	// Dropped are deliveries that too long a queue lost, since the webhook was last changed.
+	Dropped int64
+	Waiting int64 // deliveries that have still to arrive
+}
+
+// What one webhook may take of the sender, so that one that hangs or is gone delays no
+// other and fills no disk.
+const (
+	// WebhookAtOnce is how many of its deliveries are tried at once, by all replicas; after
+	// one failed it is one.
+	WebhookAtOnce = 4
+	// WebhookQueue is how many of its deliveries wait at most; the oldest go first.
+	WebhookQueue = 100_000
+)
+
+// WebhookRest is for how long a webhook is left alone after so many failed tries.
+func WebhookRest(strikes int) time.Duration {
+	return min(5*time.Second<<min(max(strikes-1, 0), 10), 5*time.Minute)
 }
 
 // The types of events that webhooks may ask for.

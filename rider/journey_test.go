@@ -118,7 +118,7 @@ var notARiders = []string{"bad_request", "cursor_invalid", "idempotency_key_miss
 	"rider_unknown", "reservation_unknown", "payment_unknown", "fault_unknown", "photo_invalid", "open_item_unknown", "close_unknown",
 	"api_key_unknown", "sign_in_refused", "cross_origin", "venue_scope", "login_needed", "password_weak", "password_wrong", "passkey_refused",
 	"passkeys_elsewhere", "invite_invalid", "login_unknown", "passkey_unknown", "staff_unknown",
-	"fleet_unread", "phone_not_asked", "alarm_unknown", "webhook_unknown", "delivery_unknown", "refund_unknown", "refund_waits", "second_person_needed", "bulk_unknown", "bulk_count_changed", "venue_image_unknown", "settings_changed"}
+	"fleet_unread", "phone_not_asked", "alarm_unknown", "webhook_unknown", "delivery_unknown", "refund_unknown", "refund_waits", "second_person_needed", "bulk_unknown", "bulk_set_changed", "venue_image_unknown", "settings_changed"}
 
 func TestJourneyHasWordsForEveryRefusalThatARiderMeets(t *testing.T) {
 	var words map[string]map[string]string

@@ -169,47 +169,40 @@ func (db *DB) HaltBulk(ctx context.Context, id string, a order.Audit) error {
 
 // TakeBulk implements order.BulkBook. A device is Foreign that is at no venue of who
 // asked by now, or whose asker works here no more.
-func (db *DB) TakeBulk(ctx context.Context, limit int) (order.Bulk, []order.BulkResult, error) {
-	fail := func(err error) (order.Bulk, []order.BulkResult, error) {
-		return order.Bulk{}, nil, fmt.Errorf("take bulk: %w", err)
+func (db *DB) TakeBulk(ctx context.Context) (bulk order.Bulk, r order.BulkResult, some bool, err error) {
+	fail := func(err error) (order.Bulk, order.BulkResult, bool, error) {
+		return order.Bulk{}, order.BulkResult{}, false, fmt.Errorf("take bulk: %w", err)
 	}
-	bulk, err := scanBulk(db.pool.QueryRow(ctx, `SELECT `+bulkColumns+` FROM bulks b WHERE b.halted_at IS NULL AND EXISTS (SELECT FROM bulk_results r WHERE r.bulk = b.id
+	bulk, err = scanBulk(db.pool.QueryRow(ctx, `SELECT `+bulkColumns+` FROM bulks b WHERE b.halted_at IS NULL AND EXISTS (SELECT FROM bulk_results r WHERE r.bulk = b.id
 		AND (r.state = 'waiting' OR r.state = 'doing' AND r.at < now() - interval '1 minute')) ORDER BY b.id LIMIT 1`))
 	if errors.Is(err, pgx.ErrNoRows) {
-		return order.Bulk{}, nil, nil
+		return order.Bulk{}, order.BulkResult{}, false, nil
 	}
 	if err != nil {
 		return fail(err)
 	}
-	rows, err := db.pool.Query(ctx, `WITH taken AS (
+	err = db.pool.QueryRow(ctx, `WITH taken AS (
 			SELECT bulk, n FROM bulk_results WHERE bulk = $1 AND (state = 'waiting' OR state = 'doing' AND at < now() - interval '1 minute')
-			ORDER BY n LIMIT $2 FOR UPDATE SKIP LOCKED),
-		r AS (UPDATE bulk_results x SET state = 'doing', at = now() FROM taken t WHERE x.bulk = t.bulk AND x.n = t.n RETURNING x.n, x.device)
-		SELECT r.n, r.device, NOT coalesce($3::text[] IS NULL OR d.venue = ANY($3), false)
-			OR NOT EXISTS (SELECT FROM staff s WHERE s.id::text = $4 AND s.disabled_at IS NULL
-				AND s.role = 'admin' AND s.venues IS NOT DISTINCT FROM $3::text[])
-		FROM r LEFT JOIN devices d ON d.id = r.device ORDER BY r.n`, bulk.ID, limit, bulk.Venues, bulk.Staff)
+			ORDER BY n LIMIT 1 FOR UPDATE SKIP LOCKED),
+		r AS (UPDATE bulk_results x SET state = 'doing', at = clock_timestamp() FROM taken t WHERE x.bulk = t.bulk AND x.n = t.n RETURNING x.n, x.device, x.at)
+		SELECT r.n, r.device, r.at, NOT coalesce($2::text[] IS NULL OR d.venue = ANY($2), false)
+			OR NOT EXISTS (SELECT FROM staff s WHERE s.id::text = $3 AND s.disabled_at IS NULL
+				AND s.role = 'admin' AND s.venues IS NOT DISTINCT FROM $2::text[])
+		FROM r LEFT JOIN devices d ON d.id = r.device`, bulk.ID, bulk.Venues, bulk.Staff).Scan(&r.N, &r.Device, &r.At, &r.Foreign)
+	if errors.Is(err, pgx.ErrNoRows) { // others have the rest in hand, or it was halted
+		return order.Bulk{}, order.BulkResult{}, false, nil
+	}
 	if err != nil {
 		return fail(err)
 	}
-	taken, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (r order.BulkResult, err error) {
-		return r, row.Scan(&r.N, &r.Device, &r.Foreign)
-	})
-	if err != nil {
-		return fail(err)
-	}
-	return bulk, taken, nil
+	return bulk, r, true, nil
 }
 
-// BulkDid implements order.BulkBook.
-func (db *DB) BulkDid(ctx context.Context, bulk string, results []order.BulkResult) error {
-	b := &pgx.Batch{}
-	for _, r := range results {
-		b.Queue(`UPDATE bulk_results SET state = $3, code = $4, detail = $5, at = now() WHERE bulk = $1 AND n = $2 AND state = 'doing'`,
-			bulk, r.N, r.State, r.Code, r.Detail)
-	}
-	if err := db.pool.SendBatch(ctx, b).Close(); err != nil {
-		return fmt.Errorf("note results of bulk %s: %w", bulk, err)
+// BulkDid implements order.BulkBook: what is noted is of the taking at r.At alone.
+func (db *DB) BulkDid(ctx context.Context, bulk string, r order.BulkResult) error {
+	if _, err := db.pool.Exec(ctx, `UPDATE bulk_results SET state = $3, code = $4, detail = $5, at = now()
+		WHERE bulk = $1 AND n = $2 AND state = 'doing' AND at = $6`, bulk, r.N, r.State, r.Code, r.Detail, r.At); err != nil {
+		return fmt.Errorf("note a result of bulk %s: %w", bulk, err)
 	}
 	return nil
 }

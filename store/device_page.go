@@ -35,10 +35,13 @@ func (db *DB) AddNote(ctx context.Context, n order.Note, a order.Audit) error {
 	return tx.Commit(ctx)
 }
 
-// Notes lists the notes on a device, newest first.
-func (db *DB) Notes(ctx context.Context, id device.ID, limit int) ([]order.Note, error) {
+// Notes lists the notes on a device since a moment, the zero time = all, newest first.
+func (db *DB) Notes(ctx context.Context, id device.ID, since time.Time, limit int) ([]order.Note, error) {
+	var f filter
+	f.when(true, "n.device = %s", id)
+	f.when(!since.IsZero(), "n.at >= %s", since)
 	rows, err := db.pool.Query(ctx, `SELECT n.id::text, n.device, n.text, n.staff, coalesce(s.name, ''), n.at FROM device_notes n
-		LEFT JOIN staff s ON s.id::text = n.staff WHERE n.device = $1 ORDER BY n.id DESC LIMIT $2`, id, limit)
+		LEFT JOIN staff s ON s.id::text = n.staff`+f.sql("n.id DESC", limit), f.args...)
 	if err != nil {
 		return nil, fmt.Errorf("notes on device %s: %w", id, err)
 	}
@@ -86,10 +89,12 @@ func (db *DB) Hops(ctx context.Context, commands []string) (map[string]order.Hop
 	return all, nil
 }
 
-// CommandPage lists a device's commands behind one of them, "" = from the newest.
-func (db *DB) CommandPage(ctx context.Context, id device.ID, after string, limit int) ([]device.Command, error) {
+// CommandPage lists a device's commands since a moment, the zero time = all, behind one of
+// them, "" = from the newest.
+func (db *DB) CommandPage(ctx context.Context, id device.ID, since time.Time, after string, limit int) ([]device.Command, error) {
 	var f filter
 	f.when(true, "device = %s", id)
+	f.when(!since.IsZero(), "created_at >= %s", since)
 	f.when(after != "", "id < %s::uuid", uuidOrNil(after))
 	rows, err := db.pool.Query(ctx, `SELECT `+commandColumns+` FROM commands`+f.sql("id DESC", limit), f.args...)
 	if err != nil {
@@ -98,15 +103,16 @@ func (db *DB) CommandPage(ctx context.Context, id device.ID, after string, limit
 	return pgx.CollectRows(rows, func(row pgx.CollectableRow) (device.Command, error) { return scanCommand(row) })
 }
 
-// EvidencePage lists a device's evidence, newest number first, behind a place of the list.
-func (db *DB) EvidencePage(ctx context.Context, id device.ID, after order.EvidenceAt, limit int) ([]device.Evidence, error) {
-	sql, args := `SELECT `+evidenceColumns+` FROM evidence WHERE device = $1`, []any{id}
+// EvidencePage lists a device's evidence since a moment, the zero time = all, newest number
+// first, behind a place of the list.
+func (db *DB) EvidencePage(ctx context.Context, id device.ID, since time.Time, after order.EvidenceAt, limit int) ([]device.Evidence, error) {
+	f := said(id, since)
 	if after != (order.EvidenceAt{}) {
-		sql += ` AND (epoch < $2 OR epoch = $2 AND (journal > $3 OR journal = $3 AND seq < $4))`
-		args = append(args, after.Epoch, after.Journal[:], after.Seq)
+		n := len(f.args)
+		f.args = append(f.args, after.Epoch, after.Journal[:], after.Seq)
+		f.conditions = append(f.conditions, fmt.Sprintf("(epoch < $%d OR epoch = $%[1]d AND (journal > $%d OR journal = $%[2]d AND seq < $%d))", n+1, n+2, n+3))
 	}
-	args = append(args, limit)
-	rows, err := db.pool.Query(ctx, sql+fmt.Sprintf(` ORDER BY epoch DESC, journal, seq DESC LIMIT $%d`, len(args)), args...)
+	rows, err := db.pool.Query(ctx, `SELECT `+evidenceColumns+` FROM evidence`+f.sql("epoch DESC, journal, seq DESC", limit), f.args...)
 	if err != nil {
 		return nil, fmt.Errorf("evidence of %s: %w", id, err)
 	}

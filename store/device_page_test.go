@@ -18,7 +18,7 @@ func TestTheFirstTimeOfEachHopCounts(t *testing.T) {
 	db, _ := open(t)
 	testkit.ThreeOrders(t, db)
 	ctx := t.Context()
-	commands, err := db.CommandPage(ctx, "bike-1", "", 10)
+	commands, err := db.CommandPage(ctx, "bike-1", time.Time{}, "", 10)
 	if err != nil || len(commands) == 0 {
 		t.Fatalf("commands %v, %v", commands, err)
 	}
@@ -63,7 +63,7 @@ func TestPagesOfADevicesPastHoldEachPieceOnce(t *testing.T) {
 		(VALUES (7, '\x0101010101010101'::bytea), (7, '\x0202020202020202'), (8, '\x0101010101010101')) v(e, j), generate_series(1, 5) s`); err != nil {
 		t.Fatal(err)
 	}
-	whole, err := db.EvidenceOf(ctx, "bike-1", 100)
+	whole, err := db.EvidenceOf(ctx, "bike-1", time.Time{}, 100)
 	if err != nil || len(whole) < 15 {
 		t.Fatalf("%d pieces, %v", len(whole), err)
 	}
@@ -72,7 +72,7 @@ func TestPagesOfADevicesPastHoldEachPieceOnce(t *testing.T) {
 	}
 	var paged []order.EvidenceAt
 	for after := (order.EvidenceAt{}); ; {
-		page, err := db.EvidencePage(ctx, "bike-1", after, 4)
+		page, err := db.EvidencePage(ctx, "bike-1", time.Time{}, after, 4)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -91,12 +91,12 @@ func TestPagesOfADevicesPastHoldEachPieceOnce(t *testing.T) {
 	if !slices.Equal(paged, want) {
 		t.Errorf("by pages %v, at once %v", paged, want)
 	}
-	first, err := db.CommandPage(ctx, "bike-1", "", 1)
+	first, err := db.CommandPage(ctx, "bike-1", time.Time{}, "", 1)
 	if err != nil || len(first) != 1 {
 		t.Fatal(first, err)
 	}
-	rest, err := db.CommandPage(ctx, "bike-1", first[0].ID, 100)
-	all, errAll := db.CommandsOf(ctx, "bike-1", 100)
+	rest, err := db.CommandPage(ctx, "bike-1", time.Time{}, first[0].ID, 100)
+	all, errAll := db.CommandsOf(ctx, "bike-1", time.Time{}, 100)
 	if err != nil || errAll != nil || len(rest)+1 != len(all) {
 		t.Errorf("one and %d more of %d: %v, %v", len(rest), len(all), err, errAll)
 	}
@@ -170,7 +170,7 @@ func TestANoteHasItsAuditRowOrIsNotThere(t *testing.T) {
 	if err := db.AddNote(ctx, twice, again); err == nil { // its audit row is there already
 		t.Error("a note without an audit row of its own was kept")
 	}
-	notes, err := db.Notes(ctx, "bike-1", 10)
+	notes, err := db.Notes(ctx, "bike-1", time.Time{}, 10)
 	if err != nil || len(notes) != 2 || notes[0].ID != note.ID || notes[0].Text != "brakes squeal" || notes[0].At.IsZero() {
 		t.Errorf("notes %+v, %v", notes, err)
 	}

@@ -163,19 +163,46 @@ func (db *DB) Position(ctx context.Context, id device.ID) (lat, lng float64, kno
 	return *la, *ln, true, nil
 }
 
-// CommandsOf lists a device's commands, newest first.
-func (db *DB) CommandsOf(ctx context.Context, id device.ID, limit int) ([]device.Command, error) {
-	rows, err := db.pool.Query(ctx, `SELECT `+commandColumns+` FROM commands WHERE device = $1 ORDER BY id DESC LIMIT $2`, id, limit)
+// VenueSince is when a device came to its venue; the zero time where it never was
+// elsewhere, as far as is known. order.ErrNotFound.
+func (db *DB) VenueSince(ctx context.Context, id device.ID) (time.Time, error) {
+	var since *time.Time
+	err := db.pool.QueryRow(ctx, `SELECT venue_since FROM devices WHERE id = $1`, id).Scan(&since)
+	if errors.Is(err, pgx.ErrNoRows) {
+		err = order.ErrNotFound
+	}
+	if err != nil {
+		return time.Time{}, fmt.Errorf("when %s came to its venue: %w", id, err)
+	}
+	return timeOf(since), nil
+}
+
+// CommandsOf lists a device's commands since a moment, the zero time = all, newest first.
+func (db *DB) CommandsOf(ctx context.Context, id device.ID, since time.Time, limit int) ([]device.Command, error) {
+	var f filter
+	f.when(true, "device = %s", id)
+	f.when(!since.IsZero(), "created_at >= %s", since)
+	rows, err := db.pool.Query(ctx, `SELECT `+commandColumns+` FROM commands`+f.sql("id DESC", limit), f.args...)
 	if err != nil {
 		return nil, fmt.Errorf("commands of %s: %w", id, err)
 	}
 	return pgx.CollectRows(rows, func(row pgx.CollectableRow) (device.Command, error) { return scanCommand(row) })
 }
 
-// EvidenceOf lists a device's evidence, newest number first.
-func (db *DB) EvidenceOf(ctx context.Context, id device.ID, limit int) ([]device.Evidence, error) {
-	rows, err := db.pool.Query(ctx, `SELECT `+evidenceColumns+` FROM evidence WHERE device = $1
-		ORDER BY epoch DESC, journal, seq DESC LIMIT $2`, id, limit)
+// said picks a device's evidence since a moment, the zero time = all: what came since then,
+// but for what it only then told of orders from before.
+func said(id device.ID, since time.Time) (f filter) {
+	f.when(true, "device = %s", id)
+	f.when(!since.IsZero(), "received_at >= %s", since)
+	f.when(!since.IsZero(), "coalesce((SELECT o.created_at FROM orders o WHERE o.id = evidence.order_id) >= %s, true)", since)
+	return f
+}
+
+// EvidenceOf lists a device's evidence since a moment, the zero time = all, newest number
+// first.
+func (db *DB) EvidenceOf(ctx context.Context, id device.ID, since time.Time, limit int) ([]device.Evidence, error) {
+	f := said(id, since)
+	rows, err := db.pool.Query(ctx, `SELECT `+evidenceColumns+` FROM evidence`+f.sql("epoch DESC, journal, seq DESC", limit), f.args...)
 	if err != nil {
 		return nil, fmt.Errorf("evidence of %s: %w", id, err)
 	}

@@ -60,19 +60,19 @@ func (db *DB) FleetRows(ctx context.Context, ids []device.ID) (rows []order.Flee
 	}
 	var n int
 	var blocked, open bool
-	var kept, began *time.Time
+	var kept, began, doubted *time.Time
 	each(`SELECT o.device, count(*), bool_or(o.block <> ''), bool_or(o.order_id IS NULL AND o.block = '' AND o.stated_known AND NOT o.stated_closed),
 			max(o.reserved_until) FILTER (WHERE o.reservation_id IS NOT NULL AND o.order_id IS NULL)
 		FROM outlets o WHERE true`+some("o.device")+` GROUP BY o.device`,
 		func(f *order.FleetRow) { f.Outlets, f.Blocked, f.Open, f.Kept = n, blocked, open, timeOf(kept) }, &n, &blocked, &open, &kept)
 	var pending, unproven int
 	each(`SELECT o.device, count(*), count(*) FILTER (WHERE o.state = 'pending'), count(*) FILTER (WHERE o.state = 'unresolved'),
-			min(CASE o.state WHEN 'active' THEN o.active_at WHEN 'unresolved' THEN (SELECT max(m.at) FROM order_moves m WHERE m.order_id = o.id)
-				ELSE o.created_at END)
-		FROM orders o WHERE o.state IN ('pending', 'starting', 'unresolved', 'active')`+some("o.device")+` GROUP BY o.device`,
+			min(CASE o.state WHEN 'active' THEN o.active_at WHEN 'unresolved' THEN m.at ELSE o.created_at END), min(m.at)
+		FROM orders o LEFT JOIN LATERAL (SELECT max(m.at) AS at FROM order_moves m WHERE m.order_id = o.id AND o.state = 'unresolved') m ON true
+		WHERE o.state IN ('pending', 'starting', 'unresolved', 'active')`+some("o.device")+` GROUP BY o.device`,
 		func(f *order.FleetRow) {
-			f.Orders, f.Pending, f.Unproven, f.Began = n, pending, unproven, timeOf(began)
-		}, &n, &pending, &unproven, &began)
+			f.Orders, f.Pending, f.Unproven, f.Began, f.Doubted = n, pending, unproven, timeOf(began), timeOf(doubted)
+		}, &n, &pending, &unproven, &began, &doubted)
 	each(`SELECT e.device FROM evidence e WHERE e.status = 'waiting'`+some("e.device")+` GROUP BY e.device`,
 		func(f *order.FleetRow) { f.Gap = true })
 	each(`SELECT i.device FROM items i WHERE i.closed_at IS NULL AND i.device <> ''`+some("i.device")+` GROUP BY i.device`,

@@ -55,6 +55,9 @@ func TestAFleetRowSumsUpItsDevice(t *testing.T) {
 		t.Fatalf("three devices, of which one starts: %+v", all)
 	}
 	id := starting.ID
+	// Beside it a ride of three hours.
+	exec(`INSERT INTO orders SELECT (jsonb_populate_record(o, jsonb_build_object('id', gen_random_uuid(), 'outlet', 2, 'state', 'active', 'active_at', now() - interval '3 hours',
+		'slot', 0, 'ticket', 'another', 'hold_id', NULL, 'command_id', NULL))).* FROM orders o WHERE device = $1 AND state = 'starting'`, id)
 	exec(`UPDATE orders SET state = 'unresolved' WHERE device = $1 AND state = 'starting'`, id)
 	exec(`INSERT INTO items (id, kind, subject, device, venue, detail, at) VALUES (gen_random_uuid(), 'alarm', 's', $1, 'campus', '', now())`, id)
 	exec(`UPDATE devices SET halt = '{"reason": "x"}', lat = 1.5, lng = 2.5, placed_at = now(), rekey = '{}', heard_at = now() - interval '1 hour' WHERE id = $1`, id)
@@ -64,6 +67,10 @@ func TestAFleetRowSumsUpItsDevice(t *testing.T) {
 		reason, unknown, received_at, 'waiting', raw, version FROM evidence LIMIT 1`, id)
 	for which, rows := range map[string]map[device.ID]order.FleetRow{"of all": read(), "by its id": read(id, "nobody")} {
 		r := rows[id]
+		// In doubt since just now, however long its other orders have been live.
+		if time.Since(r.Doubted) > time.Minute || r.Began.After(r.Doubted.Add(-time.Hour)) {
+			t.Errorf("%s: in doubt since %v, live since %v", which, r.Doubted, r.Began)
+		}
 		if r.Unproven != 1 || !r.Item || !r.Stopped || *r.Lat != 1.5 || *r.Lng != 2.5 || !r.Behind || !r.Gap || time.Since(r.HeardAt) < time.Hour ||
 			r.Up != 100*time.Second || r.Lag != 30*time.Second || !r.Drifts() {
 			t.Errorf("%s: %+v", which, r)

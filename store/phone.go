@@ -4,8 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/unlatch/unlatch/order"
 )
@@ -55,21 +58,37 @@ func (db *DB) Phone(ctx context.Context, rider string) (string, error) {
 	return db.identity.open(*key, box)
 }
 
+// What one look for riders may cost.
+const (
+	findPatience = 10 * time.Second // of the database, for each statement
+	findOrders   = 5_000            // of a span
+	// longestUse is how long before a span an order was placed at most that was live in it:
+	// a use ends by itself after a day.
+	longestUse = 7 * day
+)
+
+// isRider picks the ids of riders out of orders: a start by staff has another one's.
+const isRider = `o.rider ~ '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$'`
+
 // FindRiders looks riders up, the newest first: by the number that they gave, by an
 // order, or by who used a device in a span. a is the audit row of the look, in the same
-// transaction.
+// transaction. order.ErrTooMany: the span holds more orders than one look reads.
 func (db *DB) FindRiders(ctx context.Context, q order.RiderQuery, a order.Audit) ([]order.RiderRow, error) {
 	var f filter
 	f.when(q.Phone != "", "r.phone_mac = ANY(%s::bytea[])", db.identity.phoneMACs(q.Phone))
-	f.when(q.Order != "", "r.id::text = (SELECT o.rider FROM orders o WHERE o.id = %s::uuid)", uuidOrNil(q.Order))
-	if q.Device != "" || !q.From.IsZero() || !q.To.IsZero() {
-		used := fmt.Sprintf("EXISTS (SELECT FROM orders o WHERE o.rider = r.id::text AND o.created_at < $%d AND coalesce(o.done_at, now()) >= $%d AND ($%d = '' OR o.device = $%d))",
-			len(f.args)+1, len(f.args)+2, len(f.args)+3, len(f.args)+3)
-		f.args = append(f.args, q.To, q.From, q.Device)
-		f.conditions = append(f.conditions, used)
-	}
+	f.when(q.Order != "", "r.id = (SELECT CASE WHEN "+isRider+" THEN o.rider::uuid END FROM orders o WHERE o.id = %s::uuid)", uuidOrNil(q.Order))
 	var found []order.RiderRow
 	err := pgx.BeginFunc(ctx, db.pool, func(tx pgx.Tx) error {
+		if _, err := tx.Exec(ctx, `SELECT set_config('statement_timeout', $1, true)`, fmt.Sprint(findPatience.Milliseconds())); err != nil {
+			return err
+		}
+		if !q.From.IsZero() {
+			riders, err := ridersOf(ctx, tx, q)
+			if err != nil {
+				return err
+			}
+			f.when(true, "r.id = ANY(%s::text[]::uuid[])", riders)
+		}
 		rows, err := tx.Query(ctx, `SELECT r.id::text, r.blocked, r.rider_group, r.created_at, r.erased_at FROM riders r`+f.sql("r.id DESC", q.Limit), f.args...)
 		if err != nil {
 			return err
@@ -81,8 +100,40 @@ func (db *DB) FindRiders(ctx context.Context, q order.RiderQuery, a order.Audit)
 		queueAudit(b, a)
 		return tx.SendBatch(ctx, b).Close()
 	})
+	var pg *pgconn.PgError
+	if errors.As(err, &pg) && pg.Code == "57014" && ctx.Err() == nil { // the statement's time was over
+		err = order.ErrTooMany
+	}
+	if errors.Is(err, order.ErrTooMany) {
+		return nil, fmt.Errorf("find riders: the span holds too many orders; name a device, or take a shorter span: %w", err)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("find riders: %w", err)
 	}
 	return found, nil
+}
+
+// ridersOf lists who used something in a span. It goes by the orders' ids, which begin with
+// when they were placed, and by their device where one is named: both have an index.
+func ridersOf(ctx context.Context, tx pgx.Tx, q order.RiderQuery) ([]string, error) {
+	var f filter
+	f.when(true, "o.id >= %s::uuid", firstID(q.From.Add(-longestUse)))
+	f.when(true, "o.id < %s::uuid", firstID(q.To.Add(time.Minute))) // made by another clock than created_at
+	f.when(true, "o.created_at < %s", q.To)
+	f.when(true, "coalesce(o.done_at, now()) >= %s", q.From)
+	f.when(q.Device != "", "o.device = %s", q.Device)
+	f.conditions = append(f.conditions, isRider)
+	rows, err := tx.Query(ctx, `SELECT o.rider FROM orders o`+f.sql("o.id DESC", findOrders+1), f.args...)
+	if err != nil {
+		return nil, err
+	}
+	riders, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	if err != nil {
+		return nil, err
+	}
+	if len(riders) > findOrders {
+		return nil, order.ErrTooMany
+	}
+	slices.Sort(riders)
+	return slices.Compact(riders), nil
 }

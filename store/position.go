@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -52,9 +53,12 @@ func (db *DB) NotePositions(ctx context.Context, told []order.DeviceAt, history 
 	return stand, nil
 }
 
-// Positions lists where a device was, newest first.
-func (db *DB) Positions(ctx context.Context, id device.ID, limit int) ([]order.Stood, error) {
-	rows, err := db.pool.Query(ctx, `SELECT lat, lng, at FROM positions WHERE device = $1 ORDER BY at DESC LIMIT $2`, id, limit)
+// Positions lists where a device was since a moment, the zero time = all, newest first.
+func (db *DB) Positions(ctx context.Context, id device.ID, since time.Time, limit int) ([]order.Stood, error) {
+	var f filter
+	f.when(true, "device = %s", id)
+	f.when(!since.IsZero(), "at >= %s", since)
+	rows, err := db.pool.Query(ctx, `SELECT lat, lng, at FROM positions`+f.sql("at DESC", limit), f.args...)
 	if err != nil {
 		return nil, fmt.Errorf("positions of %s: %w", id, err)
 	}

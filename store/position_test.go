@@ -53,7 +53,7 @@ func TestAPositionIsWrittenOnceAMinuteAndOnlyAfterTenMetres(t *testing.T) {
 	}
 	history := func() int {
 		t.Helper()
-		all, err := db.Positions(t.Context(), "bike-1", 100)
+		all, err := db.Positions(t.Context(), "bike-1", time.Time{}, 100)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 
 	"github.com/unlatch/unlatch/internal/testkit"
@@ -223,5 +224,55 @@ func TestDevicesWhoseKeyIsGivenUpAreOutOfService(t *testing.T) {
 	ask(t, url, `SELECT count(*) FROM devices WHERE service = 'out_of_service'`, &rows)
 	if rows != 1 {
 		t.Errorf("%d devices are out of service, want pump-1 alone", rows)
+	}
+}
+
+// TestARestoreEndsWhatWasEndedSince: who was signed out, invited or told at the backup, and
+// what ran by itself, is so no more.
+func TestARestoreEndsWhatWasEndedSince(t *testing.T) {
+	db, url := open(t)
+	testkit.ThreeOrders(t, db)
+	conn := owner(t, url)
+	member, hook, bulk, halted := uuid.NewString(), uuid.NewString(), uuid.NewString(), uuid.NewString()
+	run(t, conn, `INSERT INTO staff (id, name, role, created_at) VALUES ($1, 'ann', 'admin', now())`, member)
+	run(t, conn, `INSERT INTO logins (id, hash, staff, how, created_at, seen_at, expires_at, agent, address, revoked_at) SELECT gen_random_uuid(), h::bytea, $1, 'password',
+		now(), now(), now() + interval '1 day', '', '', r FROM (VALUES ('in force', NULL), ('ended', now() - interval '1 day')) v(h, r)`, member)
+	run(t, conn, `INSERT INTO invites (hash, staff, expires_at) VALUES ('open', $1, now() + interval '1 day')`, member)
+	run(t, conn, `INSERT INTO ceremonies (id, data, expires_at) VALUES (gen_random_uuid(), '{}', now() + interval '1 hour')`)
+	run(t, conn, `INSERT INTO webhooks (id, label, url, events, secret, enabled, created_at, version) VALUES ($1, 'w', 'https://x/', '{order.settled}', $2, true, now(), 1)`, hook, make([]byte, 32))
+	run(t, conn, `INSERT INTO bulks (id, act, args, filter, reason, staff, total, at, halted_at, halted_by) SELECT b::uuid, 'ring', '{}', '{}', 'r', $3, 2, now(), h, w
+		FROM (VALUES ($1, NULL, ''), ($2, now() - interval '1 day', 'bob')) v(b, h, w)`, bulk, halted, member)
+	run(t, conn, `INSERT INTO bulk_results (bulk, n, device, state) VALUES ($1, 1, 'bike-1', 'done'), ($1, 2, 'bike-2', 'waiting'), ($1, 3, 'bike-3', 'doing')`, bulk)
+	db.Close()
+	if err := store.MarkRestored(t.Context(), url, time.Now().Add(-time.Hour), "x.tar"); err != nil {
+		t.Fatal(err)
+	}
+	db, err := store.Open(t.Context(), store.Config{URL: url, IdentityKey: make([]byte, 32)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	if _, err := db.TakeIn(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	for what, sql := range map[string]string{
+		"logins in force":                        `SELECT count(*) FROM logins WHERE revoked_at IS NULL`,
+		"logins that were ended just now, twice": `SELECT count(*) FROM logins WHERE hash = 'ended' AND revoked_at > now() - interval '1 hour'`,
+		"invites that let somebody in":           `SELECT count(*) FROM invites WHERE used_at IS NULL`,
+		"sign-ins that were begun":               `SELECT count(*) FROM ceremonies`,
+		"webhooks that are told":                 `SELECT count(*) FROM webhooks WHERE enabled`,
+		"bulks that run":                         `SELECT count(*) FROM bulks WHERE halted_at IS NULL OR id = '` + bulk + `' AND halted_by <> 'restore' OR id = '` + halted + `' AND halted_by <> 'bob'`,
+		"devices of theirs that wait":            `SELECT count(*) FROM bulk_results WHERE state IN ('waiting', 'doing') OR n = 1 AND state <> 'done'`,
+	} {
+		var n int
+		if ask(t, url, sql, &n); n != 0 {
+			t.Errorf("after a restore there are %d %s", n, what)
+		}
+	}
+	if due, err := db.TakeDeliveries(t.Context(), 10); err != nil || len(due) != 0 {
+		t.Errorf("%d deliveries go out, %v", len(due), err)
+	}
+	if _, r, some, err := db.TakeBulk(t.Context()); err != nil || some {
+		t.Errorf("%+v is carried on, %v", r, err)
 	}
 }

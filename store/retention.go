@@ -59,6 +59,8 @@ func (db *DB) Sweep(ctx context.Context, r Retention) (map[string]int64, error) 
 		{"fault_photos", r.Photos, `x.at <= now() - $1::interval`},
 		{"scan_days", watched, `x.last_at <= now() - $1::interval`},
 		{"webhook_deliveries", watched, `x.due_at IS NULL AND x.at <= now() - $1::interval`},
+		{"webhook_deliveries", 0, `x.webhook = ANY(ARRAY(SELECT w.id FROM webhooks w WHERE w.removed_at <= now() - $1::interval))`},
+		{"webhooks", 0, `x.removed_at <= now() - $1::interval AND NOT EXISTS (SELECT FROM webhook_deliveries d WHERE d.webhook = x.id)`},
 		{"bulk_results", watched, `x.state NOT IN ('waiting', 'doing') AND x.at <= now() - $1::interval`},
 		{"alarms", alarmed, `x.cleared_at <= now() - $1::interval`},
 		{"reservations", r.Reservations, `x.created_at <= now() - $1::interval AND x.expires_at <= now()`},

@@ -17,20 +17,23 @@ import (
 	"net/netip"
 	"net/url"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"time"
 
 	standard "github.com/standard-webhooks/standard-webhooks/libraries/go"
-	"golang.org/x/sync/errgroup"
 
 	"github.com/unlatch/unlatch/order"
 )
 
 // Store keeps what is to be sent.
 type Store interface {
-	// TakeDeliveries claims what is due for a minute.
+	// TakeDeliveries claims what is due for a minute, of one webhook never more than
+	// order.WebhookAtOnce at a time.
 	TakeDeliveries(ctx context.Context, limit int) ([]order.Sending, error)
+	// TrimDeliveries drops the oldest of what waits for a webhook beyond most.
+	TrimDeliveries(ctx context.Context, most int) (dropped int64, err error)
 	// Delivered notes what became of a try; failure "" = it arrived, wait below zero =
 	// it is given up.
 	Delivered(ctx context.Context, d order.Delivery, status int, failure string, wait time.Duration) error
@@ -46,14 +49,15 @@ type Sender struct {
 	// Client asks; nil: one that follows Private.
 	Client *http.Client
 
-	arrived, failed, givenUp atomic.Int64
+	arrived, failed, givenUp, dropped atomic.Int64
 }
 
 const (
 	patience = 15 * time.Second // for one answer, as the specification recommends
-	batch    = 20               // sent at once
+	flying   = 64               // tries under way at once, of all webhooks
 	every    = time.Second
-	told     = 200 // bytes of an answer that are kept
+	trimmed  = time.Minute // between two looks at the length of queues
+	told     = 200         // bytes of an answer that are kept
 )
 
 // ErrPrivate says that an address is none that may be asked.
@@ -64,34 +68,63 @@ func (s *Sender) Counts() (arrived, failed, givenUp int64) {
 	return s.arrived.Load(), s.failed.Load(), s.givenUp.Load()
 }
 
-// Run sends until ctx ends.
+// Dropped counts deliveries that were lost to queues that were too long.
+func (s *Sender) Dropped() int64 { return s.dropped.Load() }
+
+// Run sends until ctx ends. A try that ends makes room for the next at once, so that a
+// receiver that hangs holds up nobody but itself.
 func (s *Sender) Run(ctx context.Context) error {
 	client := s.Client
 	if client == nil {
 		client = s.client()
 	}
-	tick := time.NewTicker(every)
+	var tries sync.WaitGroup
+	defer tries.Wait()
+	tick, trim := time.NewTicker(every), time.NewTicker(trimmed)
 	defer tick.Stop()
+	defer trim.Stop()
+	landed := make(chan struct{}, flying)
+	free := flying
 	for {
-		for {
-			due, err := s.Store.TakeDeliveries(ctx, batch)
-			if err != nil && ctx.Err() == nil {
-				s.Log.Warn("webhooks not read", "err", err)
-			}
-			if err != nil || len(due) == 0 {
-				break
-			}
-			var group errgroup.Group
+		if due := s.take(ctx, free); len(due) > 0 {
+			free -= len(due)
 			for _, d := range due {
-				group.Go(func() error { s.send(ctx, client, d); return nil })
+				tries.Go(func() { s.send(ctx, client, d); landed <- struct{}{} })
 			}
-			_ = group.Wait()
+			continue // until every webhook has what it may take
 		}
 		select {
 		case <-ctx.Done():
 			return nil
+		case <-landed:
+			free++
 		case <-tick.C:
+		case <-trim.C:
+			s.trim(ctx)
 		}
+	}
+}
+
+// take claims what is due, at most so much.
+func (s *Sender) take(ctx context.Context, room int) []order.Sending {
+	if room == 0 {
+		return nil
+	}
+	due, err := s.Store.TakeDeliveries(ctx, room)
+	if err != nil && ctx.Err() == nil {
+		s.Log.Warn("webhooks not read", "err", err)
+	}
+	return due
+}
+
+// trim keeps queues from growing for ever.
+func (s *Sender) trim(ctx context.Context) {
+	n, err := s.Store.TrimDeliveries(ctx, order.WebhookQueue)
+	s.dropped.Add(n)
+	if err != nil && ctx.Err() == nil {
+		s.Log.Warn("webhooks' queues not trimmed", "err", err)
+	} else if n > 0 {
+		s.Log.Warn("webhooks' queues too long: the oldest were dropped", "lines", n)
 	}
 }
 
@@ -196,7 +229,7 @@ func (s *Sender) client() *http.Client {
 		}
 	}
 	return &http.Client{
-		Transport:     &http.Transport{DialContext: dialer.DialContext, TLSHandshakeTimeout: patience, MaxIdleConns: batch, IdleConnTimeout: time.Minute, ForceAttemptHTTP2: true},
+		Transport:     &http.Transport{DialContext: dialer.DialContext, TLSHandshakeTimeout: patience, MaxIdleConns: flying, IdleConnTimeout: time.Minute, ForceAttemptHTTP2: true},
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
 }

@@ -35,6 +35,8 @@ func (o *oneDelivery) TakeDeliveries(context.Context, int) ([]order.Sending, err
 	return []order.Sending{o.d}, nil
 }
 
+func (o *oneDelivery) TrimDeliveries(context.Context, int) (int64, error) { return 0, nil }
+
 func (o *oneDelivery) Delivered(_ context.Context, _ order.Delivery, status int, failure string, wait time.Duration) error {
 	o.status, o.failure, o.wait = status, failure, wait
 	close(o.done)

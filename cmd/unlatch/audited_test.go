@@ -35,7 +35,6 @@ var notHere = map[string]string{
 // alone are audit rows beside which no new row stands, each with why.
 var alone = map[string]string{
 	"find-riders":     "it reads",
-	"remove-webhook":  "it deletes",
 	"command-device":  "its row changes again as soon as the device answers",
 	"interlock-venue": "its row is marked as reached a moment later",
 }
@@ -47,6 +46,7 @@ var moving = map[string]string{
 	"api_keys": "id, role, venues, revoked_at", "logins": "id, revoked_at", "codes": "number, device, outlet, revoked_at",
 	"alarms": "id, acked_at, snoozed_until, cleared_by", "audits": "", "updates": "", "positions": "", "goose_db_version": "",
 	"messages": "", "evidence": "", "command_hops": "", "vitals": "", "scan_days": "", "instances": "", "webhook_deliveries": "id",
+	"webhooks": "id, label, url, events, enabled, secret, version",
 }
 
 // tables lists what the database holds.

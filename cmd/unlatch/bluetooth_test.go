@@ -250,7 +250,7 @@ func TestALockWithoutANetworkIsRiddenOverBluetooth(t *testing.T) {
 	if last.State != "settled" || len(s.Movements) != 2 {
 		t.Errorf("the second order is %s after %d movements, want settled and 2", last.State, len(s.Movements))
 	}
-	evidence, err := v.nodes[0].db.EvidenceOf(v.ctx, "bike-1", 100)
+	evidence, err := v.nodes[0].db.EvidenceOf(v.ctx, "bike-1", time.Time{}, 100)
 	if err != nil {
 		t.Fatal(err)
 	}

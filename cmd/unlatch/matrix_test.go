@@ -2,6 +2,8 @@ package main
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -139,7 +141,7 @@ var writes = map[string]string{
 	"begin-passkey":      ``,
 	"add-passkey":        `{"label":"p","credential":{}}`,
 	"revoke-passkey":     ``,
-	"add-bulk":           `{"filter":{"ids":["{device}"]},"act":"ring","reason":"r","expect":1}`,
+	"add-bulk":           `{"filter":{"ids":["{device}"]},"act":"ring","reason":"r","set":"{set}"}`,
 	"halt-bulk":          `{"reason":"r"}`,
 	"add-note":           `{"text":"a note"}`,
 	"find-riders":        `{"phone":"13800000000","reason":"r"}`,
@@ -235,7 +237,8 @@ func (s *stage) login(staff string) (id, cookie string) {
 // newStage plays what cannot be put into the database: a settled ride and one that goes on.
 func newStage(t *testing.T) *stage {
 	v := newVenue(t, venueConfig{Bikes: []string{"bike", "spare", "ridden"}, Pumps: []string{"pump"}, Riders: []string{"ada", "ben", "eve"}})
-	s := &stage{venue: v, ids: map[string]string{"device": "bike", "pump": "pump"}}
+	set := sha256.Sum256([]byte("bike\n")) // as the preview of a bulk names it
+	s := &stage{venue: v, ids: map[string]string{"device": "bike", "pump": "pump", "set": hex.EncodeToString(set[:16])}}
 	var err error
 	if s.db, err = pgx.Connect(v.ctx, v.url); err != nil {
 		t.Fatal(err)

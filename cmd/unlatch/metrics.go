@@ -39,6 +39,7 @@ func (n *node) metrics(conn *bus.Conn) http.Handler {
 	counter("webhooks_arrived", "Events that a webhook took.", func() float64 { arrived, _, _ := n.webhooks.Counts(); return float64(arrived) })
 	counter("webhooks_failed", "Tries that a webhook did not take.", func() float64 { _, failed, _ := n.webhooks.Counts(); return float64(failed) })
 	counter("webhooks_given_up", "Events that a webhook never took.", func() float64 { _, _, up := n.webhooks.Counts(); return float64(up) })
+	counter("webhooks_dropped", "Events that waited for a webhook in too long a queue.", func() float64 { return float64(n.webhooks.Dropped()) })
 	gauge("http_in_flight", "Requests that are being answered, waiting ones included.", func() float64 { requests, _ := n.api.Load(); return float64(requests) })
 	gauge("http_waiting", "Requests that only wait for an order to move.", func() float64 { _, waits := n.api.Load(); return float64(waits) })
 	counter("command_hops_lost", "Times of commands that were not written down.", func() float64 { return float64(n.hops.Lost.Load()) })

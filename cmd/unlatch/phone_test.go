@@ -75,7 +75,9 @@ func TestStaffFindARiderByPhoneOrderAndTime(t *testing.T) {
 			t.Errorf("by %s: %v", what, ids)
 		}
 	}
-	for _, bad := range []string{`{"reason":"r"}`, `{"reason":"r","phone":"me"}`, `{"reason":"r","device":"bike-1"}`} {
+	for _, bad := range []string{`{"reason":"r"}`, `{"reason":"r","phone":"me"}`, `{"reason":"r","device":"bike-1"}`,
+		`{"reason":"r","from":"2026-11-01T00:00:00Z","to":"2026-11-02T00:00:01Z"}`, `{"reason":"r","from":"2026-11-02T00:00:00Z","to":"2026-11-02T00:00:00Z"}`,
+		`{"reason":"r","device":"bike-1","from":"2026-10-01T00:00:00Z","to":"2026-11-02T00:00:00Z"}`} {
 		if status, name, _ := v.ask(field, http.MethodPost, "/v1/operator/riders/find", "", bad); status != 422 {
 			t.Errorf("%s: %d %s", bad, status, name)
 		}

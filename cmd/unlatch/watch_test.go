@@ -196,14 +196,19 @@ func TestOneActOnManyDevices(t *testing.T) {
 	}
 	var preview api.BulkPreview
 	post("", `{"filter":{"kind":"lock"},"act":"maintenance","preview":true}`, 200, &preview)
-	if preview.Count != 4 || preview.Sample[0] != "bike-1" {
+	if preview.Count != 4 || preview.Sample[0] != "bike-1" || preview.Set == "" {
 		t.Fatalf("preview: %+v", preview)
 	}
-	post("", `{"filter":{"kind":"lock"},"act":"maintenance","reason":"winter","expect":4}`, 400, nil)
-	post("k1", `{"filter":{"kind":"lock"},"act":"maintenance","reason":"winter","expect":3}`, 409, nil)
-	post("k2", `{"filter":{"kind":"lock"},"act":"maintenance","expect":4}`, 422, nil)
-	post("k3", `{"filter":{"kind":"boat"},"act":"maintenance","reason":"winter","expect":4}`, 422, nil)
-	post("k4", `{"filter":{"kind":"lock"},"act":"transfer","args":{"venue":"nowhere"},"reason":"winter","expect":4}`, 404, nil)
+	all := `"set":"` + preview.Set + `"}`
+	var two api.BulkPreview
+	post("", `{"filter":{"ids":["bike-3","bike-4"]},"act":"retire","preview":true}`, 200, &two)
+	post("", `{"filter":{"kind":"lock"},"act":"maintenance","reason":"winter",`+all, 400, nil)
+	post("k1", `{"filter":{"kind":"lock"},"act":"maintenance","reason":"winter","set":"`+two.Set+`"}`, 409, nil)
+	post("k1", `{"filter":{"ids":["bike-1","bike-2"]},"act":"retire","reason":"scrapped","set":"`+two.Set+`"}`, 409, nil) // as many, and others
+	post("k1", `{"filter":{"kind":"lock"},"act":"maintenance","reason":"winter"}`, 409, nil)
+	post("k2", `{"filter":{"kind":"lock"},"act":"maintenance",`+all, 422, nil)
+	post("k3", `{"filter":{"kind":"boat"},"act":"maintenance","reason":"winter",`+all, 422, nil)
+	post("k4", `{"filter":{"kind":"lock"},"act":"transfer","args":{"venue":"nowhere"},"reason":"winter",`+all, 404, nil)
 	// bike-4 is ridden: it cannot be retired; the others can.
 	ada := v.rider("ada", 0, 5000)
 	o, err := v.start(ada, "bike-4")
@@ -227,16 +232,23 @@ func TestOneActOnManyDevices(t *testing.T) {
 		})
 		return d
 	}
-	d := run("k5", `{"filter":{"kind":"lock"},"act":"maintenance","reason":"winter","expect":4}`)
+	d := run("k5", `{"filter":{"kind":"lock"},"act":"maintenance","reason":"winter",`+all)
 	if d.Done != 4 || d.Failed != 0 {
 		t.Errorf("maintenance: %+v", d)
 	}
-	d = run("k6", `{"filter":{"ids":["bike-3","bike-4"]},"act":"retire","reason":"scrapped","expect":2}`)
+	d = run("k6", `{"filter":{"ids":["bike-3","bike-4"]},"act":"retire","reason":"scrapped","set":"`+two.Set+`"}`)
 	if d.Done != 1 || d.Failed != 1 || d.Results[1].Device != "bike-4" || d.Results[1].Code != "outlet_busy" || d.Results[1].Detail == "" {
 		t.Errorf("retire: %+v", d)
 	}
+	// What is so already is done, and leaves no second audit row.
+	if d := run("k7", `{"filter":{"ids":["bike-1","bike-2","bike-3","bike-4"]},"act":"maintenance","reason":"again",`+all); d.Done != 3 || d.Failed != 1 || d.Results[2].Code != "wrong_state" {
+		t.Errorf("maintenance of what is in maintenance, and of a retired one: %+v", d)
+	}
+	if d := run("k8", `{"filter":{"ids":["bike-3"]},"act":"retire","reason":"again","set":"`+setOfOne(v, admin, "bike-3")+`"}`); d.Done != 1 || d.Failed != 0 {
+		t.Errorf("retiring a retired one: %+v", d)
+	}
 	status, _, csv := v.ask(admin, http.MethodGet, "/v1/operator/bulk/"+d.ID+"/results.csv", "", "")
-	if want := "\ufeffdevice,state,code,detail,at\n"; status != 200 || !strings.HasPrefix(string(csv), want) || !strings.Contains(string(csv), "bike-4,failed,outlet_busy,") {
+	if want := "\ufeffdevice,state,code,detail,at\r\n"; status != 200 || !strings.HasPrefix(string(csv), want) || !strings.Contains(string(csv), "bike-4,failed,outlet_busy,") {
 		t.Errorf("%d %q", status, csv)
 	}
 	acts := 0
@@ -248,10 +260,24 @@ func TestOneActOnManyDevices(t *testing.T) {
 		if r.Act == "device.maintenance" && strings.Contains(r.Reason, "winter (bulk ") {
 			acts++
 		}
+		if strings.Contains(r.Reason, "again (bulk ") {
+			t.Errorf("an act that changed nothing has an audit row: %+v", r)
+		}
 	}
 	if acts != 4 {
 		t.Errorf("%d audit rows of devices, want 4", acts)
 	}
 	v.direct("bike-4", "close", nil)
 	v.reaches(ada, o.ID, "settled", 30*time.Second)
+}
+
+// setOfOne is what a preview calls a set of one device.
+func setOfOne(v *venue, c client, id string) string {
+	v.t.Helper()
+	_, _, b := v.ask(c, http.MethodPost, "/v1/operator/bulk", "", `{"filter":{"ids":["`+id+`"]},"act":"ring","preview":true}`)
+	var p api.BulkPreview
+	if err := json.Unmarshal(b, &p); err != nil || p.Count != 1 {
+		v.t.Fatalf("preview of %s: %s, %v", id, b, err)
+	}
+	return p.Set
 }

@@ -4,7 +4,7 @@ import { readFileSync } from 'node:fs'
 import { test } from 'node:test'
 
 const source = readFileSync(new URL('../web/lib/fleet.js', import.meta.url), 'utf8')
-const { Columns, View, filterOf, problems, problemNames, sortKeys, states } = await import('data:text/javascript,' + encodeURIComponent(source))
+const { Columns, View, filterOf, kinds, problems, problemNames, sortKeys, states } = await import('data:text/javascript,' + encodeURIComponent(source))
 
 // snapshot makes an answer of GET /fleet from rows; what a row leaves out is usual.
 function snapshot(...rows) {
@@ -134,4 +134,17 @@ test('50,000 devices are filtered and sorted within 200 ms', () => {
     took.push(process.cpuUsage(before).user / 1000) // not the clock: others may have the processor
   }
   assert.ok(Math.max(...took) < 200, `took ${took.map(Math.round)} ms`)
+})
+
+test('a kind that the console does not know is shown as itself, and never as a lock', () => {
+  const c = new Columns()
+  c.load({ ...snapshot({ id: 'bike-1' }, { id: 'drum-1', kind: 2 }), kinds: ['lock', 'pump', 'washer'] })
+  assert.deepEqual(['bike-1', 'drum-1'].map(id => c.row(c.find(id)).kind), ['lock', 'washer'])
+  // Another snapshot may count otherwise; the stream names it.
+  c.load({ ...snapshot({ id: 'drum-1', kind: 3 }, { id: 'locker-1', kind: 2 }), kinds: ['lock', 'pump', 'locker', 'washer'] })
+  c.patch([{ id: 'drum-2', kind: 'washer' }, { id: 'locker-1', kind: 'locker', battery: 7 }])
+  assert.deepEqual(c.ids.map(id => c.row(c.find(id)).kind), ['washer', 'locker', 'washer'])
+  assert.deepEqual(ids(c, { kind: 'washer' }), ['drum-1', 'drum-2'])
+  assert.deepEqual(filterOf({ kind: 'washer' }), { kind: 'washer' })
+  kinds.splice(2)
 })

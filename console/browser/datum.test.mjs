@@ -5,7 +5,7 @@ import { test } from 'node:test'
 
 // As text: the file is a module of the browser and has no package.json that says so.
 const source = readFileSync(new URL('../web/lib/datum.js', import.meta.url), 'utf8')
-const { toGCJ02, fromGCJ02, toBD09, fromBD09, into, outOf, metres, datums } = await import('data:text/javascript,' + encodeURIComponent(source))
+const { cornersOf, toGCJ02, fromGCJ02, toBD09, fromBD09, into, outOf, metres, datums } = await import('data:text/javascript,' + encodeURIComponent(source))
 
 // [lat, lng] in WGS-84 and GCJ-02: Shanghai, Shenzhen, Beijing (as in api/geo_test.go), and Beijing again.
 const gcj = [
@@ -50,4 +50,13 @@ test('GCJ-02 is plain outside of China', () => {
 test('a datum that is not known is an error, not a place', () => {
   assert.throws(() => into('bd-09', 31, 121), /wgs84, gcj02, bd09/)
   assert.throws(() => outOf('', 31, 121), RangeError)
+})
+
+test('a plan’s corners are WGS-84, whatever datum the venue’s drawing has', () => {
+  const [[w, g]] = gcj
+  for (const datum of ['wgs84', 'gcj02', undefined]) {
+    const map = { plan: { corners: [w, w] }, ...(datum && { datum }) }
+    for (const at of cornersOf(map, 'gcj02')) assert.ok(metres(...at, ...g) < 0.01, `a drawing in ${datum}: the plan stands at ${at}, want ${g}`)
+    assert.deepEqual(cornersOf(map, 'wgs84'), [w, w])
+  }
 })

@@ -219,3 +219,14 @@ test('an alarm is seen, snoozed and cleared by the keyboard alone', async () => 
   const { alarms } = await ask('GET', '/v1/operator/alarms')
   assert.ok(alarms.find(a => a.id === alarm.id).cleared_by)
 })
+
+test('what an item says is said in Chinese, with its figures, and in small print as it was written', async () => {
+  const item = (await ask('GET', '/v1/operator/open-items?all=true')).items.find(i => i.kind === 'bill_needs_decision')
+  assert.match(item.detail, /^the pump says \d+ ml/)
+  const page = await open({ path: '/items?all=1', locale: 'zh-CN' })
+  const row = page.getByRole('row').filter({ hasText: '加油机说' })
+  await row.first().waitFor()
+  assert.match(await row.first().locator('.said').innerText(), /^加油机说 [\d.]+ L.*¥\d/)
+  assert.equal(await row.first().locator('small[lang=en]').innerText(), item.detail)
+  await sound(page, 'items-chinese')
+})

@@ -55,7 +55,7 @@ function updates(response) {
     for (let k = 0; k < changes / 4; k++) {
       const i = at = (at + 7919) % fleet.n
       const state = (fleet.state[i] + k) % 3, battery = Math.max(0, (fleet.battery[i] + k) % 101)
-      rows.push({ id: fleet.id[i], kind: fleet.kind[i], venue: fleet.venues[fleet.venue[i]], service: fleet.service[i], state, battery, lat: fleet.lat[i] && fleet.lat[i] + k % 20, lng: fleet.lng[i],
+      rows.push({ id: fleet.id[i], kind: (fleet.kinds ?? ['lock', 'pump'])[fleet.kind[i]], venue: fleet.venues[fleet.venue[i]], service: fleet.service[i], state, battery, lat: fleet.lat[i] && fleet.lat[i] + k % 20, lng: fleet.lng[i],
         heard: Math.floor(Date.now() / 1000), firmware: fleet.firmwares[fleet.firmware[i]], outlets: fleet.outlets[i], orders: state === 1 ? 1 : 0, problems: battery < 20 ? 4 : 0, failures: 0, since: fleet.since[i] })
     }
     sent += rows.length

@@ -1,4 +1,7 @@
+-- +goose NO TRANSACTION
 -- +goose Up
+
+-- Statement by statement, and what is there already stays: see 00013.
 
 -- What staff note about a device for each other.
 CREATE TABLE IF NOT EXISTS device_notes (
@@ -23,8 +26,21 @@ GRANT SELECT, INSERT, UPDATE, DELETE ON command_hops TO unlatch_app;
 
 -- Today's failed unlocks and the devices with an open item. Neither holds a row that a
 -- start or a ride writes, but for the ones that fail.
-CREATE INDEX IF NOT EXISTS orders_voided ON orders (day, device) WHERE state = 'voided';
-CREATE INDEX IF NOT EXISTS items_device ON items (device) WHERE closed_at IS NULL;
+-- Built beside writers. A build that broke off leaves an index that nobody may use, and
+-- that IF NOT EXISTS would take for a whole one.
+-- +goose StatementBegin
+DO $$
+DECLARE
+  broken regclass;
+BEGIN
+  FOR broken IN SELECT indexrelid::regclass FROM pg_index
+    WHERE NOT indisvalid AND indexrelid IN (to_regclass('orders_voided'), to_regclass('items_device')) LOOP
+    EXECUTE format('DROP INDEX %s', broken);
+  END LOOP;
+END $$;
+-- +goose StatementEnd
+CREATE INDEX CONCURRENTLY IF NOT EXISTS orders_voided ON orders (day, device) WHERE state = 'voided';
+CREATE INDEX CONCURRENTLY IF NOT EXISTS items_device ON items (device) WHERE closed_at IS NULL;
 
 -- Whoever opens or closes an item, by whatever path, tells it through the outbox.
 -- +goose StatementBegin

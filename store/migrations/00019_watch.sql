@@ -1,4 +1,7 @@
+-- +goose NO TRANSACTION
 -- +goose Up
+
+-- Statement by statement, and what is there already stays: see 00013.
 
 -- What the operator may set while it runs; one row. See order.Preferences.
 CREATE TABLE IF NOT EXISTS preferences (
@@ -41,6 +44,10 @@ CREATE TABLE IF NOT EXISTS webhooks (
   old_until  timestamptz,
   enabled    boolean NOT NULL,
   failing    integer NOT NULL DEFAULT 0, -- deliveries given up since one arrived
+  strikes    integer NOT NULL DEFAULT 0, -- tries that failed since one arrived, those of one rest as one
+  rest_until timestamptz,     -- nothing is tried before; NULL = its newest try arrived
+  dropped    bigint NOT NULL DEFAULT 0, -- deliveries that waited in too long a queue, since it was last changed
+  removed_at timestamptz,     -- staff see it no more; it goes once its deliveries are gone
   created_at timestamptz NOT NULL,
   version    bigint NOT NULL
 );
@@ -54,13 +61,15 @@ CREATE TABLE IF NOT EXISTS webhook_deliveries (
   body       jsonb NOT NULL,
   at         timestamptz NOT NULL,
   due_at     timestamptz,     -- of the next try; NULL = never again
+  taken      boolean NOT NULL DEFAULT false, -- a try is under way until due_at
   tries      integer NOT NULL DEFAULT 0,
   status     integer NOT NULL DEFAULT 0, -- of the newest answer; 0 = none
   error      text NOT NULL DEFAULT '',
   done_at    timestamptz      -- it arrived
 );
-CREATE INDEX IF NOT EXISTS webhook_deliveries_due ON webhook_deliveries (due_at) WHERE due_at IS NOT NULL;
-CREATE INDEX IF NOT EXISTS webhook_deliveries_of ON webhook_deliveries (webhook, id DESC);
+CREATE INDEX IF NOT EXISTS webhook_deliveries_due ON webhook_deliveries (webhook, due_at) WHERE due_at IS NOT NULL;
+CREATE INDEX IF NOT EXISTS webhook_deliveries_taken ON webhook_deliveries (webhook) WHERE taken;
+CREATE INDEX IF NOT EXISTS webhook_deliveries_of ON webhook_deliveries (webhook, at DESC, id DESC);
 
 -- One act on many devices. See order.Bulk.
 CREATE TABLE IF NOT EXISTS bulks (

@@ -101,6 +101,13 @@ export function outOf(datum, lat, lng) {
   throw new RangeError(`datum ${datum}: use one of ${datums.join(', ')}`)
 }
 
+/**
+ * cornersOf are a plan's corners where a base map shows them. They are WGS-84 whatever a
+ * venue's map says: its datum is that of its GeoJSON alone.
+ * @param {{plan: {corners: number[][]}, datum?: string}} map of GET /venues/{id}/map @param {string} datum of the base map
+ */
+export const cornersOf = (map, datum) => map.plan.corners.map(([lat, lng]) => into(datum, lat, lng))
+
 /** metres is the great-circle distance of two WGS-84 positions on IUGG's mean radius. */
 export function metres(lat1, lng1, lat2, lng2) {
   const rad = PI / 180

@@ -2,6 +2,7 @@
 // so that 50,000 devices are filtered and sorted between two frames. Pure: no DOM, no
 // network, no clock. lib/live.js fills it, pages/fleet.js reads it.
 
+/** What a device may be; others are appended as the server names them. */
 export const kinds = ['lock', 'pump']
 export const services = ['in_service', 'maintenance', 'out_of_service', 'retired']
 export const states = ['available', 'in_use', 'reserved', 'unresolved', 'blocked', 'offline', 'not_in_service', 'stopped', 'never_heard']
@@ -24,7 +25,7 @@ const columns = [['kind', Uint8Array, 0], ['service', Uint8Array, 0], ['state', 
   ['firmware', Uint16Array, 0], ['battery', Int8Array, -1], ['lat', Float64Array, NaN], ['lng', Float64Array, NaN], ['heard', Uint32Array, 0],
   ['since', Uint32Array, 0], ['orders', Uint16Array, 0], ['failures', Uint16Array, 0], ['problems', Uint32Array, 0]]
 const scaled = new Set(['lat', 'lng']) // degrees * 1e6 on the wire
-const named = { kind: kinds, service: services, state: states }
+const named = { service: services, state: states }
 
 /** Columns holds every device that the signed-in member may see, row by row in the server's order of ids. */
 export class Columns {
@@ -59,8 +60,9 @@ export class Columns {
       this.lower[i] = s.id[i].toLowerCase()
       this.index.set(s.id[i], i)
     }
+    const kindOf = Array.from(s.kinds ?? kinds, k => this.intern(kinds, k))
     for (const [name, Type, absent] of columns) {
-      const from = s[name] ?? [], to = new Type(n)
+      const from = name === 'kind' ? Array.from(s.kind ?? [], k => kindOf[k]) : s[name] ?? [], to = new Type(n)
       for (let i = 0; i < n; i++) {
         const v = from[i]
         to[i] = v === null || v === undefined ? absent : scaled.has(name) ? v / 1e6 : v
@@ -79,7 +81,7 @@ export class Columns {
    * @param {any[]} rows @returns {number[]} the rows that were touched
    */
   patch(rows) {
-    const touched = []
+    const touched = [], words = this.words()
     for (const r of rows) {
       let i = this.index.get(r.id)
       if (i === undefined) i = this.append(r.id)
@@ -87,7 +89,7 @@ export class Columns {
         if (!(name in r)) continue
         const v = r[name]
         if (v === null) this[name][i] = absent
-        else if (name === 'venue' || name === 'firmware') this[name][i] = typeof v === 'string' ? this.intern(name === 'venue' ? this.venues : this.firmwares, v) : v
+        else if (name in words) this[name][i] = typeof v === 'string' ? this.intern(words[name], v) : v
         else if (typeof v === 'string') this[name][i] = named[name].indexOf(v)
         else this[name][i] = scaled.has(name) ? v / 1e6 : v
       }
@@ -113,6 +115,9 @@ export class Columns {
     this.unranked = true
     return i
   }
+
+  /** words are the lists that columns of words count in. @returns {Record<string, string[]>} */
+  words() { return { kind: kinds, venue: this.venues, firmware: this.firmwares } }
 
   /** @param {string[]} names @param {string} name */
   intern(names, name) {

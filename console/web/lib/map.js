@@ -2,7 +2,7 @@
 // all devices. Positions are Float32 metres round the fleet's middle, looks are drawn
 // once, hits are found in a grid, and a frame is drawn only when something changed.
 import { L } from './leaflet.js'
-import { into, outOf } from './datum.js'
+import { cornersOf, into, outOf } from './datum.js'
 import { states, worse } from './fleet.js'
 import { brush, CanvasLayer, Drawing, GroundLayer, earth, mercator, onTheme } from './ground.js'
 import { isDark } from './look.js'
@@ -549,7 +549,7 @@ export class FleetMap {
     for (const [id, m] of Object.entries(maps)) {
       if (m.geojson) this.plans.drawings.push(new Drawing(m.geojson, m.datum ?? 'wgs84', datum))
       if (m.plan?.corners) {
-        const corners = m.plan.corners.map(([lat, lng]) => into(datum, .../** @type {[number, number]} */ (outOf(m.datum ?? 'wgs84', lat, lng))))
+        const corners = cornersOf(m, datum)
         this.extra.push(L.imageOverlay(`/v1/operator/venues/${encodeURIComponent(id)}/map/image`, corners, { pane: 'tilePane', zIndex: 20, alt: '' }).addTo(map))
       }
     }

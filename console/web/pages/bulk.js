@@ -5,7 +5,7 @@ import { t, tCode } from '../lib/words.js'
 import { number, when } from '../lib/format.js'
 import { Link, go, useQuery } from '../lib/router.js'
 import { Badge, Button, Card, DataTable, Empty, Field, KeyValue, More, Page, ProblemBox, Select, confirmAct, useLoad, usePages } from '../lib/ui.js'
-import { problemNames, services, states } from '../lib/fleet.js'
+import { kinds, problemNames, services, states } from '../lib/fleet.js'
 import { Bar, Download, newKey, useVenues } from './office.js'
 import '../words/bulk.js'
 
@@ -38,16 +38,16 @@ function Choose({ query }) {
   const preview = useLoad(async abort => {
     await new Promise(done => setTimeout(done, 250)) // while somebody types
     if (abort.aborted || !ready) return null
-    return post('/bulk', { ...body, reason: t('bulk.preview_reason'), preview: true })
+    return post('/bulk', { ...body, preview: true })
   }, [JSON.stringify(body)])
   const list = usePages((cursor, abort) => get('/bulk', { cursor, limit: 20 }, abort), 'bulks', [])
-  const count = preview.data?.count
+  const count = preview.data?.count, set = preview.data?.set
   const begin = async () => {
     const key = newKey()
     const done = await confirmAct({ title: t(`bulk.do.${act}`, { n: count }), word: t('bulk.go'), danger: ['retire', 'transfer', 'maintenance'].includes(act), reason: true, typed: String(count),
       text: html`<p>${t('bulk.sure', { n: count })} ${t(`bulk.text.${act}`, { venue: venues.name(venue) })}</p>${everything && html`<p class="note"><${Badge} state="warn" word=${t('bulk.everything')} /></p>`}`,
-      curl: { method: 'POST', path: '/bulk', body: { ...body, expect: count } },
-      run: reason => post('/bulk', { ...body, reason, expect: count }, { key }) })
+      curl: { method: 'POST', path: '/bulk', body: { ...body, set } },
+      run: reason => post('/bulk', { ...body, reason, set }, { key }) })
     if (done) go('/bulk', { run: done.id })
   }
   const select = (name, label, options) => html`<${Select} label=${label} value=${query[name]} disabled=${!!ids} options=${[['', t('part.any')], ...options]} onChange=${v => setQuery({ [name]: v })} />`
@@ -56,7 +56,7 @@ function Choose({ query }) {
       <${Card} title=${t('bulk.which')}>
         ${ids ? html`<p>${t('bulk.named', { n: ids.length })} <${Button} small kind="quiet" icon="x" onClick=${() => setQuery({ ids: null })}>${t('bulk.by_filter')}<//></p>` : html`<div class="fields">
           ${select('venue', t('part.venue'), venues.options())}
-          ${select('kind', t('part.kind'), [['lock', t('kind.lock')], ['pump', t('kind.pump')]])}
+          ${select('kind', t('part.kind'), kinds.map(k => [k, tCode('kind', k)]))}
           ${select('state', t('part.state'), states.map(s => [s, tCode('state', s)]))}
           ${select('service', t('bulk.service'), services.map(s => [s, tCode('service', s)]))}
           ${select('problem', t('bulk.problem'), ['any', ...problemNames].map(p => [p, tCode('bulk.problem', p)]))}
@@ -99,7 +99,7 @@ function Runs({ rows }) {
 // FilterWords says a filter as it is chosen above.
 function FilterWords({ filter }) {
   const venues = useVenues()
-  const words = { venue: v => [t('part.venue'), venues.name(v)], kind: v => [t('part.kind'), t('kind.' + v)], state: v => [t('part.state'), tCode('state', v)], service: v => [t('bulk.service'), tCode('service', v)],
+  const words = { venue: v => [t('part.venue'), venues.name(v)], kind: v => [t('part.kind'), tCode('kind', v)], state: v => [t('part.state'), tCode('state', v)], service: v => [t('bulk.service'), tCode('service', v)],
     problem: v => [t('bulk.problem'), tCode('bulk.problem', v)], q: v => [t('bulk.q'), v], battery: v => [t('bulk.battery'), v + ' %'], firmware: v => [t('bulk.firmware'), v], box: v => [t('bulk.box'), v], ids: v => ['', t('bulk.named', { n: v.length })] }
   const said = Object.entries(filter ?? {}).filter(([k, v]) => words[k] && v && v.length !== 0).map(([k, v]) => words[k](v).filter(Boolean).join(': '))
   return html`${said.length ? said.join(' · ') : t('bulk.everything')}`

@@ -2,10 +2,11 @@
 // links by id, states with their words, amounts typed in yuan, the bar of a command's hops.
 import { html, signal, useEffect, useId, useState } from '../lib/html.js'
 import { get, me } from '../lib/api.js'
-import { age, duration, litres, money } from '../lib/format.js'
+import { absolute, age, duration, litres, money } from '../lib/format.js'
 import { Link } from '../lib/router.js'
 import { Badge, Button, Card, Icon, useLoad } from '../lib/ui.js'
-import { has, t, tCode } from '../lib/words.js'
+import { has, language, t, tCode } from '../lib/words.js'
+import { figuresOf } from './itemfigures.js'
 import { style, useVenues } from './office.js'
 import '../words/facts.js'
 import '../words/items.js'
@@ -61,9 +62,12 @@ export function RiderLink({ id }) {
   return html`<${Link} to=${'/riders/' + encodeURIComponent(id)} class="mono" title=${id}>${short(id)}<//>`
 }
 
+/** A kind that this console has no picture of is a device like any other. @param {string} kind */
+export const kindIcon = kind => ({ lock: 'bike', pump: 'pump' })[kind] ?? 'device'
+
 /** @param {{kind: string, long?: boolean}} props */
 export function Kind({ kind, long }) {
-  return html`<span class="with-icon"><${Icon} name=${kind === 'pump' ? 'pump' : 'bike'} />${tCode('kind', long ? kind : kind + '.short')}</span>`
+  return html`<span class="with-icon"><${Icon} name=${kindIcon(kind)} />${!long && has(`kind.${kind}.short`) ? t(`kind.${kind}.short`) : tCode('kind', kind)}</span>`
 }
 
 /** @param {{order: any}} props */
@@ -79,6 +83,34 @@ export function reasonOf(code) {
   if (!code || code === 'none') return ''
   const bare = code.replace(/^(failed|rejected)[_:/ ]+/, '')
   return has('reason.' + code) ? t('reason.' + code) : tCode('reason', bare)
+}
+
+// shownFigure says a figure of an item's detail by what the end of its name tells.
+function shownFigure(name, value) {
+  if (name.endsWith('_ml')) return litres(Number(value), 3)
+  if (name.endsWith('_yuan')) return money(Math.round(Number(value) * 100))
+  if (name.endsWith('_fen')) return money(Number(value))
+  if (name.endsWith('_at')) return absolute(value)
+  return name === 'word' ? tCode('evidence', value) : name === 'state' ? tCode('order.state', value) : value
+}
+
+/**
+ * Says is what an open item says: in the language in use where its figures are understood,
+ * the server's own words below; somebody's own words as they are.
+ * @param {{item: {kind: string, detail: string}}} props
+ */
+export function Says({ item: { kind, detail } }) {
+  if (!detail) return ''
+  if (kind === 'fault_reported') { // its kind in words, then the rider's own
+    const [, fault, text] = /^([a-z_]+)(?:: ([\s\S]*))?$/.exec(detail) ?? []
+    return html`<span class="said">${fault ? [tCode('fault', fault), text].filter(Boolean).join(': ') : detail}</span>`
+  }
+  if (has('reason.' + detail)) return html`<span class="said">${reasonOf(detail)}</span>`
+  const found = figuresOf(kind, detail)
+  if (!found) return html`<span class="said">${detail}</span>`
+  const shown = figures => Object.fromEntries(Object.entries(figures).map(([name, value]) => [name, shownFigure(name, value)]))
+  return html`<span class="said">${t('says.' + found.key, shown(found.figures))}${found.nozzles.map(n => html`<br />${t('says.nozzle', shown(n))}`)}
+    ${language.value !== 'en' && html`<br /><small class="quiet" lang="en">${detail}</small>`}</span>`
 }
 
 /** A list's time span as the API takes it. @param {{from?: string, to?: string}} query days as 2026-11-23, in this browser's zone */
@@ -200,5 +232,5 @@ export function ItemsOf({ venue, mine, deps }) {
   const load = useLoad(async abort => (await get('/open-items', { venue, limit: 500 }, abort)).items.filter(mine), [venue, ...deps])
   if (!load.data?.length) return null
   return html`<${Card} title=${t('part.items')}><ul class="notes">${load.data.map(i => html`<li key=${i.id}><${Link} to=${i.kind === 'fault_reported' ? '/faults' : '/items'} query=${i.kind === 'fault_reported' ? { device: i.device } : { kind: i.kind, venue: i.venue }}>${tCode('item', i.kind)}<//>
-    ${i.kind !== 'fault_reported' && html`<p class="quiet">${reasonOf(i.detail)}</p>`}</li>`)}</ul><//>`
+    ${i.kind !== 'fault_reported' && html`<p class="quiet"><${Says} item=${i} /></p>`}</li>`)}</ul><//>`
 }

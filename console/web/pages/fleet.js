@@ -9,12 +9,13 @@ import { density, isDark } from '../lib/look.js'
 import { go, href, Link, route } from '../lib/router.js'
 import { Rows } from '../lib/rows.js'
 import { Button, Dialog, Empty, exportCSV, Field, Icon, Page, ProblemBox, Select, Spinner, Tabs } from '../lib/ui.js'
-import { language, t, tCode } from '../lib/words.js'
+import { has, language, t, tCode } from '../lib/words.js'
 import { FeedDrawer } from './fleetfeed.js'
 import '../words/facts.js'
 import '../words/fleet.js'
 import '../words/map.js'
 
+const shortKind = kind => has(`kind.${kind}.short`) ? t(`kind.${kind}.short`) : tCode('kind', kind)
 const narrow = matchMedia('(max-width: 820px)')
 const refresh = 500 // ms between two applications of the filter to what changes by itself
 
@@ -141,7 +142,7 @@ function columns() {
     { ...plain('heard'), fill: (cell, i) => text(cell, fleet.heard[i] ? relative(fleet.heard[i] * 1000) : t('fleet.never')),
       hover: (_, i) => fleet.heard[i] ? absolute(fleet.heard[i] * 1000) : '' },
     { ...plain('venue'), fill: (cell, i) => text(cell, board.names[fleet.venues[fleet.venue[i]]] ?? fleet.venues[fleet.venue[i]] ?? '') },
-    { ...plain('kind'), fill: (cell, i) => text(cell, t('kind.' + kinds[fleet.kind[i]] + '.short')) },
+    { ...plain('kind'), fill: (cell, i) => text(cell, shortKind(kinds[fleet.kind[i]])) },
     { ...plain('firmware'), fill: (cell, i) => text(cell, fleet.firmwares[fleet.firmware[i]] || '–') }]
 }
 
@@ -220,7 +221,7 @@ function Bar({ query, filter, sort, set, venues, phone }) {
     <${Field} label=${t('fleet.search')} type="search" value=${typed} onInput=${type} placeholder=${t('fleet.search.hint')} autocomplete="off" spellcheck="false" class="fleet-q" />
     ${(!phone || more) && html`
       ${pick('venue', t('fleet.col.venue'), (venues ?? []).map(v => [v.id, v.name]))}
-      ${pick('kind', t('fleet.col.kind'), kinds.map(k => [k, t('kind.' + k)]))}
+      ${pick('kind', t('fleet.col.kind'), kinds.map(k => [k, tCode('kind', k)]))}
       ${pick('state', t('fleet.col.state'), states.map(s => [s, tCode('state', s)]))}`}
     ${more && html`
       ${pick('service', t('fleet.service'), services.map(s => [s, tCode('state', s)]))}
@@ -367,7 +368,7 @@ function Picked({ board: b, row }) {
   return html`<aside class=${'map-card' + (b.map?.high(row) ? ' low' : '')} aria-label=${t('map.card')}>
     <header><img src=${(isDark(), markOf(d.state))} alt="" width="20" height="20" /><strong>${d.id}</strong><span>${tCode('state', d.state)}</span>
       <${Button} kind="quiet" small icon="x" label=${t('part.close')} onClick=${() => b.pick(-1)} /></header>
-    <p class="quiet">${t('kind.' + d.kind)} · ${b.names[d.venue] ?? d.venue}${d.battery != null && ` · ${t('map.battery')} ${d.battery} %`} · ${d.heard ? html`${t('map.heard')} ${when(d.heard * 1000)}` : t('fleet.never')}</p>
+    <p class="quiet">${tCode('kind', d.kind)} · ${b.names[d.venue] ?? d.venue}${d.battery != null && ` · ${t('map.battery')} ${d.battery} %`} · ${d.heard ? html`${t('map.heard')} ${when(d.heard * 1000)}` : t('fleet.never')}</p>
     ${wrong.length > 0 && html`<p class="wrong">▲ ${wrong.map(p => t('fleet.problem.' + p)).join(' · ')}</p>`}
     <${Link} to=${'/devices/' + encodeURIComponent(d.id)} class="button primary small">${t('map.open')}<//>
   </aside>`

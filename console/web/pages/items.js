@@ -5,7 +5,7 @@ import { age, tick, when } from '../lib/format.js'
 import { go, useQuery } from '../lib/router.js'
 import { Badge, Button, Card, confirmAct, DataTable, Empty, Page, ProblemBox, Select, Spinner, Tabs, toast, useLoad } from '../lib/ui.js'
 import { has, t, tCode } from '../lib/words.js'
-import { DeviceLink, Filters, OrderLink, reasonOf, useStaff, VenueLink, Who } from './desk.js'
+import { DeviceLink, Filters, OrderLink, Says, useStaff, VenueLink, Who } from './desk.js'
 import { useFresh } from './orders.js'
 import { Download, useVenues } from './office.js'
 import '../words/items.js'
@@ -51,7 +51,7 @@ function Group({ kind, rows, staff, again }) {
     <header><h2>${tCode('item', kind)}</h2><${Badge} state="open" tone=${grave.has(kind) ? 'bad' : 'warn'} icon=${grave.has(kind) ? 'bad' : 'warn'} word=${t('items.count', { n: rows.length })} /></header>
     <p class="means">${words('means')}</p><p class="todo"><strong>${t('items.todo')}:</strong> ${words('todo')}</p>
     <${DataTable} label=${tCode('item', kind)} rows=${rows} onOpen=${i => i.order ? go('/orders/' + i.order) : i.device ? go('/devices/' + i.device) : undefined} columns=${[
-      { key: 'what', title: t('items.subject'), class: 'widest', render: i => html`<span class="two">${i.device || i.order ? html`<span class="row">${i.device && html`<${DeviceLink} id=${i.device} />`}${i.order && html`<${OrderLink} id=${i.order} />`}</span>` : html`<span class="mono">${i.subject}</span>`}<span class="said">${i.kind === 'fault_reported' ? said(i.detail) : has('reason.' + i.detail) ? reasonOf(i.detail) : i.detail}</span><span class="narrow-only"><${Acts} item=${i} staff=${staff} again=${again} /></span></span>` },
+      { key: 'what', title: t('items.subject'), class: 'widest', render: i => html`<span class="two">${i.device || i.order ? html`<span class="row">${i.device && html`<${DeviceLink} id=${i.device} />`}${i.order && html`<${OrderLink} id=${i.order} />`}</span>` : html`<span class="mono">${i.subject}</span>`}<${Says} item=${i} /><span class="narrow-only"><${Acts} item=${i} staff=${staff} again=${again} /></span></span>` },
       { key: 'venue', title: t('part.venue'), wide: true, class: 'nowrap', render: i => html`<${VenueLink} id=${i.venue} />`, sort: true },
       { key: 'at', title: t('items.age'), class: 'nowrap', render: i => i.closed_at ? html`<span class="two"><${Badge} state="closed" word=${t('items.state.closed')} /><span>${when(i.closed_at)}${i.closed_by && html` · <${Who} id=${i.closed_by} />`}</span></span>` : html`<time datetime=${i.at} title=${i.at}>${age((tick.value - new Date(i.at).getTime()) / 1000)}</time>`, sort: i => -new Date(i.at).getTime() },
       { key: 'owner', title: t('items.owner'), wide: true, render: i => i.owner ? i.owner_name ?? html`<${Who} id=${i.owner} />` : html`<span class="quiet">${t('items.owner.nobody')}</span>`, sort: i => i.owner_name ?? i.owner ?? null },
@@ -64,12 +64,6 @@ function Acts({ item: i, staff, again }) {
   return html`<span class="actions">${i.owner === me.value?.id ? html`<${Button} small onClick=${() => assign(i, null, again)}>${t('items.release')}<//>` : html`<${Button} small onClick=${() => assign(i, me.value?.id, again)}>${t('items.take')}<//>`}
     ${staff.length > 1 && html`<${Button} small kind="quiet" icon="staff" label=${t('items.give')} onClick=${() => give(i, staff, again)} />`}
     <${Button} small icon="check" onClick=${() => close(i, again)}>${t('items.close')}<//></span>`
-}
-
-// said is what a rider reported: its kind in words, then their own.
-function said(detail) {
-  const [, kind, text] = /^([a-z_]+)(?:: ([\s\S]*))?$/.exec(detail) ?? []
-  return kind ? [tCode('fault', kind), text].filter(Boolean).join(': ') : detail
 }
 
 async function assign(i, staff, again) {

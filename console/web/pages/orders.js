@@ -3,11 +3,12 @@
 import { html, useEffect, useRef, useState } from '../lib/html.js'
 import { can, get, me, post } from '../lib/api.js'
 import { money, when } from '../lib/format.js'
+import { kinds } from '../lib/fleet.js'
 import { onUpdate } from '../lib/live.js'
 import { go, useQuery } from '../lib/router.js'
 import { Button, Card, confirmAct, DataTable, Empty, Field, Icon, More, Page, ProblemBox, Select, Spinner, Tabs, toast, useLoad, usePages } from '../lib/ui.js'
 import { t, tCode } from '../lib/words.js'
-import { Amount, daysOf, DeviceLink, Filters, lasted, OrderBadge, OrderLink, RiderLink, VenueLink, Who } from './desk.js'
+import { Amount, daysOf, DeviceLink, Filters, kindIcon, lasted, OrderBadge, OrderLink, RiderLink, VenueLink, Who } from './desk.js'
 import { Download, useVenues } from './office.js'
 import '../words/orders.js'
 
@@ -41,7 +42,7 @@ function List({ query, setQuery, tab }) {
     ${review && html`<p class="lead">${t('orders.review.text')}</p>`}
     <${Filters} active=${filters.filter(f => query[f]).length}>
       ${!review && html`<${Select} label=${t('part.state')} value=${query.state} onChange=${set('state')} options=${[['', t('part.any')], ...states.map(s => [s, t('order.state.' + s)])]} />`}
-      <${Select} label=${t('part.kind')} value=${query.kind} onChange=${set('kind')} options=${[['', t('part.any')], ['lock', t('kind.lock')], ['pump', t('kind.pump')]]} />
+      <${Select} label=${t('part.kind')} value=${query.kind} onChange=${set('kind')} options=${[['', t('part.any')], ...kinds.map(k => [k, tCode('kind', k)])]} />
       ${venues.venues.length > 1 && html`<${Select} label=${t('part.venue')} value=${query.venue} onChange=${set('venue')} options=${venues.options(t('part.any'))} />`}
       <${Typed} label=${t('part.device')} value=${query.device} onSet=${set('device')} pattern="[A-Za-z0-9_\\-]{1,24}" placeholder="bike-001" />
       <${Typed} label=${t('orders.filter.rider')} value=${query.rider} onSet=${set('rider')} pattern="[A-Za-z0-9:_\\-]{1,64}" />
@@ -66,7 +67,7 @@ function Typed({ label, value, onSet, ...more }) {
 const columns = review => [
   { key: 'state', title: t('part.state'), render: o => html`<${OrderBadge} order=${o} />`, sort: o => o.state },
   ...(review ? [{ key: 'why', title: t('orders.why'), render: o => t('orders.why.' + (['unresolved', 'ended'].includes(o.state) ? o.state : 'item')), wide: true }] : []),
-  { key: 'device', title: t('part.device'), class: 'nowrap', render: o => html`<span class="with-icon" title=${tCode('kind', o.kind)}><${Icon} name=${o.kind === 'pump' ? 'pump' : 'bike'} label=${tCode('kind', o.kind)} /><span class="two"><${DeviceLink} id=${o.device} /><span class="narrow-only">${when(o.created_at)}</span></span></span>`, sort: o => o.device },
+  { key: 'device', title: t('part.device'), class: 'nowrap', render: o => html`<span class="with-icon" title=${tCode('kind', o.kind)}><${Icon} name=${kindIcon(o.kind)} label=${tCode('kind', o.kind)} /><span class="two"><${DeviceLink} id=${o.device} /><span class="narrow-only">${when(o.created_at)}</span></span></span>`, sort: o => o.device },
   { key: 'created_at', title: t('orders.began'), class: 'nowrap', wide: true, render: o => when(o.created_at), sort: true },
   { key: 'venue', title: t('part.venue'), render: o => html`<${VenueLink} id=${o.venue} />`, sort: true, wide: true },
   { key: 'rider', title: t('part.rider'), render: o => html`<${RiderLink} id=${o.rider} />`, wide: true },

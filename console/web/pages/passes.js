@@ -1,7 +1,7 @@
 // Passes: what riders may buy ahead, version by version.
 import { html, useState } from '../lib/html.js'
 import { can, get, post } from '../lib/api.js'
-import { t } from '../lib/words.js'
+import { t, tCode } from '../lib/words.js'
 import { duration, money } from '../lib/format.js'
 import { useQuery } from '../lib/router.js'
 import { Badge, Button, Card, Check, DataTable, Dialog, Empty, Field, Loaded, Page, ProblemBox, Select, confirmAct, toast, useLoad } from '../lib/ui.js'
@@ -41,7 +41,7 @@ export default function Passes({ query }) {
       empty=${html`<${Empty} icon="pass" title=${t('pass.none')} text=${t('pass.none_text')} />`} columns=${[
         { key: 'name', title: t('pass.name'), sort: true, render: p => html`<strong>${p.name}</strong><br /><span class="quiet nowrap"><code>${p.id}</code> ${t('pass.version', { n: p.version })}</span>` },
         { key: 'on_sale', title: t('part.state'), sort: p => p.on_sale ? 0 : 1, render: p => html`<${Badge} state=${p.on_sale ? 'ok' : 'off'} word=${t(p.on_sale ? 'pass.on_sale' : 'pass.off_sale')} />` },
-        { key: 'venue', title: t('part.venue'), wide: true, sort: p => venues.name(p.venue), render: p => html`${venues.name(p.venue)}<br /><span class="quiet">${t('kind.' + p.kind)}${p.group ? ' · ' + p.group : ''}</span>` },
+        { key: 'venue', title: t('part.venue'), wide: true, sort: p => venues.name(p.venue), render: p => html`${venues.name(p.venue)}<br /><span class="quiet">${tCode('kind', p.kind)}${p.group ? ' · ' + p.group : ''}</span>` },
         { key: 'price_fen', title: t('pass.price'), align: 'end', sort: true, render: p => p.price_fen ? money(p.price_fen) : t('pass.gift') },
         { key: 'days', title: t('pass.valid'), align: 'end', wide: true, sort: true, render: p => t('pass.days', { n: p.days }) },
         { key: 'gives', title: t('pass.gives'), wide: true, render: p => html`<ul class="sentences">${gives(p).map(s => html`<li>${s}</li>`)}</ul>` },

@@ -5,6 +5,7 @@ import { t, tCode } from '../lib/words.js'
 import { day, money, number, when } from '../lib/format.js'
 import { Link, go, useQuery } from '../lib/router.js'
 import { Badge, Button, Card, DataTable, Empty, Loaded, More, Page, ProblemBox, Select, Tabs, confirmAct, exportCSV, toast, useLoad, usePages } from '../lib/ui.js'
+import { Says } from './desk.js'
 import { Figure, newKey } from './office.js'
 import '../words/reconciliation.js'
 
@@ -40,7 +41,7 @@ function Bills() {
         { key: 'due_at', title: t('rec.fetched'), wide: true, render: d => d.due_at ? html`${t('rec.next')} ${when(d.due_at)}` : when(d.at) },
       ]} /><//>
     ${items.length > 0 && html`<${Card} flush title=${t('rec.items')}><${DataTable} label=${t('rec.items')} rows=${items} onOpen=${i => go('/items', { kind: 'bill_difference', id: i.id })} columns=${[
-      { key: 'detail', title: t('rec.what'), render: i => html`${i.detail}<br /><span class="quiet">${i.subject}</span>` },
+      { key: 'detail', title: t('rec.what'), render: i => html`<${Says} item=${i} /><span class="quiet">${i.subject}</span>` },
       { key: 'order', title: t('part.order'), render: i => i.order ? html`<${Link} to=${'/orders/' + i.order}><code>${i.order.slice(-12)}</code><//>` : '' },
       { key: 'at', title: t('part.when'), render: i => when(i.at) },
     ]} /><//>`}`}<//>`

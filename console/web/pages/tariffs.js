@@ -2,7 +2,7 @@
 // have made of past orders before it is put in force.
 import { html, useMemo, useState } from '../lib/html.js'
 import { can, get } from '../lib/api.js'
-import { t } from '../lib/words.js'
+import { t, tCode } from '../lib/words.js'
 import { at, when } from '../lib/format.js'
 import { Link, useQuery } from '../lib/router.js'
 import { Badge, Button, Card, Empty, Loaded, Page, Select, useLoad } from '../lib/ui.js'
@@ -62,7 +62,7 @@ function Lane({ lane, venue, zone, draft }) {
     <div class="version-foot"><span class="quiet">${state === 'reserved' ? t('tariff.from') : t('tariff.since')} ${at(v.effective_at, zone)} (${when(v.effective_at)})</span>
       ${can('finance') && html`<${Button} small icon="edit" onClick=${() => draft(v)}>${t('tariff.draft_from')}<//>`}</div>
   </li>`
-  return html`<${Card} title=${html`<${Link} to=${'/venues/' + lane.venue}>${venue}<//> · ${t('kind.' + lane.kind)}${lane.group ? html` · ${t('tariff.group_of', { group: lane.group })}` : ''}`}>
+  return html`<${Card} title=${html`<${Link} to=${'/venues/' + lane.venue}>${venue}<//> · ${tCode('kind', lane.kind)}${lane.group ? html` · ${t('tariff.group_of', { group: lane.group })}` : ''}`}>
     <ol class="versions">
       ${lane.ahead.map(v => one(v, 'reserved', t('tariff.coming')))}
       ${lane.now ? one(lane.now, 'ok', t('tariff.in_force')) : html`<li class="version"><${Badge} state="warn" word=${t('tariff.no_price_now')} /></li>`}

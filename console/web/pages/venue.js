@@ -1,7 +1,7 @@
 // One venue: its facts, its map, its prices, and stopping it.
 import { html, useEffect, useMemo, useRef, useState } from '../lib/html.js'
 import { call, can, get, post, put } from '../lib/api.js'
-import { t } from '../lib/words.js'
+import { t, tCode } from '../lib/words.js'
 import { at, number, when } from '../lib/format.js'
 import { Link, useQuery } from '../lib/router.js'
 import { Badge, Button, Card, Check, CurlButton, Empty, Field, Loaded, Page, ProblemBox, Select, Tabs, confirmAct, toast, useLoad } from '../lib/ui.js'
@@ -174,7 +174,7 @@ function Prices({ venue }) {
   const one = (v, state, word) => html`<li class="version" key=${v.id + v.version}><div class="version-head"><${Badge} state=${state} word=${word} /><strong>${v.name}</strong><span class="quiet">${t('tariff.version', { n: v.version })}</span></div>
     <ul class="sentences">${sentences(v).map(s => html`<li>${s}</li>`)}</ul><span class="quiet">${t(state === 'ok' ? 'tariff.since' : 'tariff.from')} ${at(v.effective_at, venue.time_zone)} (${when(v.effective_at)})</span></li>`
   return html`<${Loaded} load=${load}>${list => list.kinds.length === 0 ? html`<${Empty} icon="tariff" title=${t('tariff.none')} text=${t('tariff.none_text')}><${Link} class="button primary" to="/tariffs" query=${{ draft: 'new' }}>${t('tariff.new')}<//><//>`
-    : html`<div class="cards">${list.kinds.map(k => html`<${Card} key=${k.kind + k.group} title=${t('kind.' + k.kind) + (k.group ? ' · ' + t('tariff.group_of', { group: k.group }) : '')}>
+    : html`<div class="cards">${list.kinds.map(k => html`<${Card} key=${k.kind + k.group} title=${tCode('kind', k.kind) + (k.group ? ' · ' + t('tariff.group_of', { group: k.group }) : '')}>
       <ol class="versions">${k.now ? one(k.now, 'ok', t('tariff.in_force')) : html`<li class="version"><${Badge} state="warn" word=${t('tariff.no_price_now')} /></li>`}${(k.ahead ?? []).map(v => one(v, 'reserved', t('tariff.coming')))}</ol><//>`)}</div>
       <p class="after"><${Link} to="/tariffs" query=${{ venue: venue.id }}>${t('venue.all_tariffs')}<//></p>`}<//>`
 }

@@ -50,7 +50,10 @@ export default function Webhooks({ query }) {
 
 function State({ hook }) {
   if (!hook.enabled) return html`<${Badge} state="disabled" word=${t('hook.is_off')} />`
-  return hook.failing > 0 ? html`<${Badge} state="bad" word=${t('hook.failing', { n: hook.failing })} />` : html`<${Badge} state="enabled" word=${t('hook.is_on')} />`
+  const marks = /** @type {string[][]} */ ([hook.failing > 0 && ['bad', t('hook.failing', { n: hook.failing })], hook.dropped > 0 && ['bad', t('hook.dropped', { n: hook.dropped })],
+    hook.failed_tries > 0 && ['warn', t('hook.resting', { n: hook.failed_tries })]].filter(Boolean))
+  return html`${marks.length ? marks.map(([state, word]) => html`<${Badge} state=${state} word=${word} /> `) : html`<${Badge} state="enabled" word=${t('hook.is_on')} />`}
+    ${hook.waiting > 0 && html`<span class="quiet">${t('hook.waiting', { n: hook.waiting })}${hook.rests_until && new Date(hook.rests_until).getTime() > Date.now() ? html` · ${t('hook.next')} ${when(hook.rests_until)}` : ''}</span>`}`
 }
 
 function Edit({ of, types, onClose, done }) {

@@ -1,0 +1,90 @@
+package main
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/unlatch/unlatch/internal/testkit"
+	"github.com/unlatch/unlatch/order"
+	"github.com/unlatch/unlatch/store"
+	"github.com/unlatch/unlatch/webhook"
+)
+
+// TestAReceiverThatHangsDelaysNobodyElse: it says nothing for as long as it is asked, with
+// a long queue that is older than another receiver's, which hears all of its own meanwhile.
+func TestAReceiverThatHangsDelaysNobodyElse(t *testing.T) {
+	t.Parallel()
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	url := testkit.Database(t)
+	if _, err := store.Migrate(ctx, url); err != nil {
+		t.Fatal(err)
+	}
+	db, err := store.Open(ctx, store.Config{URL: url, IdentityKey: make([]byte, 32)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	released := make(chan struct{})
+	var asked, heard atomic.Int64
+	hangs := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		asked.Add(1)
+		select {
+		case <-released:
+		case <-r.Context().Done():
+		}
+	}))
+	defer hangs.Close()
+	defer close(released)
+	all := make(chan struct{})
+	const events = 40
+	hears := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
+		if heard.Add(1) == events {
+			close(all)
+		}
+	}))
+	defer hears.Close()
+	conn, err := pgx.Connect(ctx, url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = conn.Close(context.Background()) }()
+	for n, hook := range []struct {
+		address string
+		waiting int
+	}{{hangs.URL, 500}, {hears.URL, events}} {
+		w := order.Webhook{ID: newUUID(), Label: "x", URL: hook.address, Events: order.EventTypes(), Enabled: true, Created: time.Now()}
+		if err := db.AddWebhook(ctx, w, make([]byte, 32), seedAudit("webhook.add", "webhook "+w.ID)); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := conn.Exec(ctx, `INSERT INTO webhook_deliveries (id, webhook, event, type, body, at, due_at) SELECT gen_random_uuid(), $1, gen_random_uuid(),
+			'alarm.raised', '{}', now(), now() - $2::int * interval '1 minute' FROM generate_series(1, $3::int)`, w.ID, 2-n, hook.waiting); err != nil {
+			t.Fatal(err)
+		}
+	}
+	ended := make(chan error, 1)
+	began := time.Now()
+	go func() {
+		ended <- (&webhook.Sender{Store: db, Log: slog.New(slog.DiscardHandler), Private: true}).Run(ctx)
+	}()
+	select {
+	case <-all:
+		t.Logf("all %d arrived after %v", events, time.Since(began))
+	case <-time.After(2 * time.Second):
+		t.Errorf("%d of %d events arrived in 2 s beside a receiver that hangs", heard.Load(), events)
+	}
+	if n := asked.Load(); n == 0 || n > order.WebhookAtOnce {
+		t.Errorf("the one that hangs was asked %d times at once, want 1 to %d", n, order.WebhookAtOnce)
+	}
+	cancel()
+	if err := <-ended; err != nil {
+		t.Fatal(err)
+	}
+}

@@ -1,0 +1,24 @@
+-- +goose NO TRANSACTION
+-- +goose Up
+
+-- Statement by statement, and what is there already stays: see 00013.
+
+-- Since when a device is at its venue: members of that venue alone see nothing of before.
+-- NULL = it never was elsewhere, as far as is known.
+ALTER TABLE devices ADD COLUMN IF NOT EXISTS venue_since timestamptz;
+
+-- Here and not in a program, so that the one of before notes it as well.
+-- +goose StatementBegin
+CREATE OR REPLACE FUNCTION device_moved() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+  NEW.venue_since := now();
+  RETURN NEW;
+END $$;
+-- +goose StatementEnd
+CREATE OR REPLACE TRIGGER devices_moved BEFORE UPDATE OF venue ON devices FOR EACH ROW
+  WHEN (NEW.venue IS DISTINCT FROM OLD.venue) EXECUTE FUNCTION device_moved();
+
+-- What the audit knows of moves before.
+UPDATE devices d SET venue_since = a.at FROM (
+  SELECT object, max(at) AS at FROM audits WHERE act = 'device.transfer' GROUP BY object) a
+WHERE a.object = 'device ' || d.id AND d.venue_since IS NULL;
