@@ -116,7 +116,7 @@ var notARiders = []string{"bad_request", "cursor_invalid", "idempotency_key_miss
 	"pass_price_changed", "too_many_passes", "last_admin_key", "confirmation_expired", "reason_missing", "refund_too_large", "amount_invalid",
 	"tariff_invalid", "value_invalid", "reference_unknown", "exists", "word_refused", "first_run_link_invalid", "venue_unknown",
 	"rider_unknown", "reservation_unknown", "payment_unknown", "fault_unknown", "photo_invalid", "open_item_unknown", "close_unknown",
-	"api_key_unknown", "sign_in_refused", "cross_origin", "venue_scope", "login_needed", "password_weak", "password_wrong", "passkey_refused",
+	"api_key_unknown", "sign_in_refused", "cross_origin", "venue_scope", "login_needed", "proof_needed", "password_weak", "password_wrong", "passkey_refused",
 	"passkeys_elsewhere", "invite_invalid", "login_unknown", "passkey_unknown", "staff_unknown",
 	"fleet_unread", "phone_not_asked", "alarm_unknown", "webhook_unknown", "delivery_unknown", "refund_unknown", "refund_waits", "second_person_needed", "bulk_unknown", "bulk_set_changed", "venue_image_unknown", "settings_changed"}
 

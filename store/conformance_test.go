@@ -17,10 +17,7 @@ import (
 // and its URL.
 func open(t *testing.T) (*store.DB, string) {
 	t.Helper()
-	url := testkit.Database(t)
-	if _, err := store.Migrate(t.Context(), url); err != nil {
-		t.Fatal(err)
-	}
+	url := testkit.Migrated(t, store.Migrate)
 	db, err := store.Open(t.Context(), store.Config{URL: url, IdentityKey: make([]byte, 32)})
 	if err != nil {
 		t.Fatal(err)

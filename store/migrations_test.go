@@ -70,6 +70,7 @@ func TestMigrationsLetWritersThrough(t *testing.T) {
 	if err != nil || len(files) < 20 {
 		t.Fatal(files, err)
 	}
+	made := map[string]bool{} // by a migration that is not released yet, so that nothing is in it
 	for _, name := range files {
 		if name < "migrations/00018" { // released, or on tables that were small then
 			continue
@@ -78,7 +79,6 @@ func TestMigrationsLetWritersThrough(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		made := map[string]bool{}
 		for _, m := range tableMade.FindAllStringSubmatch(string(text), -1) {
 			made[m[1]] = true
 		}

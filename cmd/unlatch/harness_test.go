@@ -65,7 +65,7 @@ func newVenue(t testing.TB, c venueConfig) *venue {
 	ctx, cancel := context.WithCancel(context.Background())
 	group, ctx := errgroup.WithContext(ctx)
 	if c.Database == "" {
-		c.Database = testkit.Database(t)
+		c.Database = testkit.Migrated(t, store.Migrate)
 	}
 	v := &venue{t: t, url: c.Database, codes: map[string]string{}, ctx: ctx}
 	v.log = suiteLog(t)

@@ -202,7 +202,11 @@ func address(socket, database string) string {
 
 // CreateDatabase makes an empty UTF-8 database. A taken name is ErrDatabaseExists.
 func (c *Cluster) CreateDatabase(ctx context.Context, name string) error {
-	err := c.admin(ctx, "CREATE DATABASE "+pgx.Identifier{name}.Sanitize())
+	return c.createDatabase(ctx, name, "")
+}
+
+func (c *Cluster) createDatabase(ctx context.Context, name, options string) error {
+	err := c.admin(ctx, "CREATE DATABASE "+pgx.Identifier{name}.Sanitize()+options)
 	var pg *pgconn.PgError
 	if errors.As(err, &pg) && pg.Code == "42P04" {
 		err = ErrDatabaseExists
@@ -211,6 +215,12 @@ func (c *Cluster) CreateDatabase(ctx context.Context, name string) error {
 		return fmt.Errorf("create database %s: %w", name, err)
 	}
 	return nil
+}
+
+// CopyDatabase makes a database that holds what another one does, to which nobody may
+// be connected; ErrDatabaseExists.
+func (c *Cluster) CopyDatabase(ctx context.Context, name, from string) error {
+	return c.createDatabase(ctx, name, " TEMPLATE "+pgx.Identifier{from}.Sanitize())
 }
 
 // DropDatabase removes a database and cuts off whoever is connected to it. A

@@ -39,6 +39,37 @@ var databases atomic.Int64
 // fails at once when there is no Postgres on the machine.
 func Database(t testing.TB) string {
 	t.Helper()
+	return database(t, (*localpg.Cluster).CreateDatabase)
+}
+
+// template is the binary's database that is copied for each test that wants one with
+// its tables.
+var template struct {
+	sync.Once
+	name string
+	err  error
+}
+
+// Migrated is Database with the tables that migrate makes. It runs once per test binary:
+// a copy takes a tenth of the time of all migrations.
+func Migrated(t testing.TB, migrate func(ctx context.Context, url string) (int, error)) string {
+	t.Helper()
+	return database(t, func(cluster *localpg.Cluster, ctx context.Context, name string) error {
+		template.Do(func() {
+			template.name = name + "_template"
+			if template.err = cluster.CreateDatabase(ctx, template.name); template.err == nil {
+				_, template.err = migrate(ctx, cluster.URL(template.name))
+			}
+		})
+		if template.err != nil {
+			return template.err
+		}
+		return cluster.CopyDatabase(ctx, name, template.name)
+	})
+}
+
+func database(t testing.TB, make func(*localpg.Cluster, context.Context, string) error) string {
+	t.Helper()
 	cluster, err := sharedCluster()
 	if err != nil {
 		t.Fatalf("test database: %v", err)
@@ -46,7 +77,7 @@ func Database(t testing.TB) string {
 	name := fmt.Sprintf("test_%d_%d", os.Getpid(), databases.Add(1))
 	ctx, cancel := context.WithTimeout(context.Background(), startPatience)
 	defer cancel()
-	if err := cluster.CreateDatabase(ctx, name); err != nil {
+	if err := make(cluster, ctx, name); err != nil {
 		t.Fatalf("test database: %v", err)
 	}
 	t.Cleanup(func() {
