@@ -7,6 +7,8 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
+	"slices"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -81,7 +83,9 @@ var scenarios = []scenario{
 			v.until("the number was sent again", 10*time.Second, func() bool { return v.body(bike).Repeated > 0 })
 			v.direct(bike, "network", map[string]any{"do": "on"})
 		}},
-	{name: "the command is delivered after its expiry", ends: "voided", reason: "expired", moves: 0,
+	// The lock refuses what comes late, unless a beat of its own, made by chance behind
+	// the expiry and heard before, has proved already that it never will.
+	{name: "the command is delivered after its expiry", ends: "voided", reason: "expired or not_executed", moves: 0,
 		before: func(v *venue, bike string) {
 			v.direct(bike, "network", map[string]any{"do": "delay", "direction": "down", "millis": 17_000})
 		}, after: func(v *venue, bike string, c client, o seen) {
@@ -176,7 +180,7 @@ func (s scenario) play(v *venue, bike, rider string) {
 		s.after(v, bike, c, o)
 	}
 	got := v.reaches(c, o.ID, s.ends, 90*time.Second)
-	if got.Reason != s.reason && s.ends == "voided" {
+	if s.ends == "voided" && !slices.Contains(strings.Split(s.reason, " or "), got.Reason) {
 		v.t.Errorf("voided because of %q, want %q", got.Reason, s.reason)
 	}
 	if moved := len(v.body(bike).Movements); moved != s.moves {
