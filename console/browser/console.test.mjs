@@ -120,7 +120,7 @@ test('keys lead from page to page, and the sheet names them', async () => {
   await page.getByRole('combobox', { name: /^Page, device/ }).fill('clos')
   await sound(page, 'palette')
   await page.keyboard.press('Enter')
-  await page.getByRole('heading', { name: 'Closes' }).waitFor()
+  await page.getByRole('heading', { name: 'Closes', exact: true }).waitFor()
 })
 
 test('the palette finds a device by a part of its name', async () => {
