@@ -67,6 +67,9 @@ func forStaff(id, method, path, summary string) huma.Operation {
 		op.Description += " An API key is not enough: sign in."
 		op.Extensions["x-login-needed"] = true
 	}
+	if proofNeeded[id] {
+		op.Description += " The login must be of the last ten minutes; signing in again makes it so."
+	}
 	return op
 }
 

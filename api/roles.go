@@ -163,7 +163,13 @@ var loginNeeded = map[string]bool{
 	"change-staff":    true,
 	"invite-staff":    true,
 	"add-key":         true,
+	"put-settings":    true, // it holds above what a refund needs two people
 }
+
+// proofNeeded are those of loginNeeded that also want a login of the last ten minutes: what
+// they make outlives the login, so that a cookie that was found must not be enough.
+// begin-passkey takes a password in its place and asks by itself.
+var proofNeeded = map[string]bool{"add-staff": true, "change-staff": true, "invite-staff": true, "add-key": true}
 
 // openToRiders holds the riders' operations that need no token.
 var openToRiders = map[string]bool{"login": true}

@@ -72,7 +72,7 @@ var (
 	errLoginNeeded  = errors.New("sign in with a browser for this; an API key is not enough")
 	errLoginUnknown = errors.New("there is no such login")
 	errOldPassword  = errors.New("the password is another one")
-	errProofNeeded  = errors.New("this needs your password, or a login of the last ten minutes: send the password, or sign in again")
+	errProofNeeded  = errors.New("this needs a login of the last ten minutes: sign in again, or send the password where the request takes it")
 	errInvite       = errors.New("the link is unknown, used or too old; ask an admin for another one")
 )
 
@@ -401,6 +401,9 @@ func (a *API) operatorGate(ctx huma.Context, next func(huma.Context)) {
 	}
 	if err == nil && staff.Login == "" && loginNeeded[id] {
 		err = errLoginNeeded
+	}
+	if err == nil && proofNeeded[id] && staff.LoginAge > loginFresh {
+		err = errProofNeeded
 	}
 	if err != nil {
 		a.refuse(w, r, "operator gate", err)

@@ -16,7 +16,7 @@ func MigrateAgain(ctx context.Context, url string, versions ...int64) error {
 		if err := once(ctx, url, "forget a migration", `DELETE FROM goose_db_version WHERE version_id = $1`, version); err != nil {
 			return err
 		}
-		if _, err := p.ApplyVersion(ctx, version, true); err != nil {
+		if err := patiently(ctx, func() error { _, err := p.ApplyVersion(ctx, version, true); return err }); err != nil {
 			return err
 		}
 	}

@@ -1,6 +1,7 @@
 package store_test
 
 import (
+	"context"
 	"io/fs"
 	"regexp"
 	"strings"
@@ -92,5 +93,38 @@ func TestMigrationsLetWritersThrough(t *testing.T) {
 				t.Errorf("%s: %s\nlocks everybody out while it is checked; NOT VALID, and VALIDATE in a statement of its own", name, c)
 			}
 		}
+	}
+}
+
+// TestAMigrationWaitsForABackupWithoutHoldingOthersUp: a dump holds its tables to its
+// end; whoever reads them meanwhile does not stand behind the migration that waits.
+func TestAMigrationWaitsForABackupWithoutHoldingOthersUp(t *testing.T) {
+	_, url := open(t)
+	dump, reader := owner(t, url), owner(t, url)
+	run(t, dump, `BEGIN`)
+	run(t, dump, `LOCK TABLE devices, riders, items, orders IN ACCESS SHARE MODE`)
+	done := make(chan error, 1)
+	go func() { done <- store.MigrateAgain(context.WithoutCancel(t.Context()), url, 22) }()
+	waits := func() (n int) {
+		if err := reader.QueryRow(t.Context(), `SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = 'devices'::regclass`).Scan(&n); err != nil {
+			t.Fatal(err)
+		}
+		return n
+	}
+	for waits() == 0 { // until the migration stands behind the dump
+		select {
+		case err := <-done:
+			t.Fatalf("the migration did not wait: %v", err)
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
+	run(t, reader, `SET statement_timeout = '20s'`)
+	var n int
+	if err := reader.QueryRow(t.Context(), `SELECT count(*) FROM devices`).Scan(&n); err != nil {
+		t.Errorf("while a backup runs nobody reads devices: %v", err)
+	}
+	run(t, dump, `COMMIT`)
+	if err := <-done; err != nil {
+		t.Error(err)
 	}
 }

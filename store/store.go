@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/jackc/pgx/v5/stdlib"
 	"github.com/pressly/goose/v3"
@@ -96,11 +97,47 @@ func Migrate(ctx context.Context, url string) (int, error) {
 		return 0, err
 	}
 	defer done()
-	steps, err := p.Up(ctx)
+	steps := 0
+	err = patiently(ctx, func() error {
+		done, err := p.Up(ctx)
+		var part *goose.PartialError
+		if errors.As(err, &part) {
+			done = part.Applied
+		}
+		steps += len(done)
+		return err
+	})
 	if err != nil {
-		return 0, fmt.Errorf("migrate: %w", err)
+		return steps, fmt.Errorf("migrate: %w", err)
 	}
-	return len(steps), nil
+	return steps, nil
+}
+
+// A statement that waits for a table's lock lets nobody else have it. Behind a backup,
+// which holds every table to its end, that would stop the service; so each try waits a
+// moment only, and the next one comes when those have gone on who stood behind it.
+const (
+	lockWait     = time.Second
+	lockPause    = 2 * time.Second
+	lockPatience = 15 * time.Minute
+)
+
+// patiently tries again while somebody holds a lock that do needs.
+func patiently(ctx context.Context, do func() error) error {
+	for end := time.Now().Add(lockPatience); ; {
+		err := do()
+		var pg *pgconn.PgError
+		if !errors.As(err, &pg) || pg.Code != "55P03" || ctx.Err() != nil {
+			return err
+		}
+		if time.Now().After(end) {
+			return fmt.Errorf("somebody has held a table for %s, a backup or a long transaction; what was done stays, run it again when they have ended: %w", lockPatience, err)
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(lockPause):
+		}
+	}
 }
 
 // provider opens the migrations on a connection of the schema's owner.
@@ -117,6 +154,7 @@ func provider(url string) (p *goose.Provider, done func(), err error) {
 	if err != nil {
 		return nil, nil, err
 	}
+	pc.RuntimeParams["lock_timeout"] = fmt.Sprint(lockWait.Milliseconds())
 	db := stdlib.OpenDB(*pc)
 	if p, err = goose.NewProvider(goose.DialectPostgres, db, sub, goose.WithSessionLocker(locker)); err != nil {
 		_ = db.Close()

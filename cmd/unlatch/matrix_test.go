@@ -406,7 +406,7 @@ const onePixel = "\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR\x00\x00\x00\x01\x00\x00\x0
 // needsLogin are the operations that no API key may do: who finds a key must not make
 // themselves at home, and one admin with keys in others' names must not be two people.
 var needsLogin = []string{"end-login", "change-password", "begin-passkey", "add-passkey", "revoke-passkey",
-	"approve-refund", "add-staff", "change-staff", "invite-staff", "add-key"}
+	"approve-refund", "add-staff", "change-staff", "invite-staff", "add-key", "put-settings"}
 
 // TestWhoMayDoWhat asks for every operation of staff, as each role, of all venues, of
 // the venues that the request names, and of another one; with nothing, a key, a login,

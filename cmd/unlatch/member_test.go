@@ -47,6 +47,43 @@ func TestAPasskeyNeedsAFreshProof(t *testing.T) {
 	lin.is("a key with the password", status, code, 403, "login_needed")
 }
 
+// TestWhatLetsPeopleInNeedsAFreshLogin: who finds a cookie that is older than ten minutes
+// makes no member, no invite and no key with it; its owner signs in again and does.
+func TestWhatLetsPeopleInNeedsAFreshLogin(t *testing.T) {
+	t.Parallel()
+	v := newVenue(t, venueConfig{})
+	lin, db := v.lin(t), v.owner()
+	mei := v.staffed(order.Viewer).id
+	acts := []struct {
+		method, path string
+		body         map[string]any
+		status       int
+	}{
+		{"POST", "/staff", map[string]any{"name": "Kim", "role": "viewer", "invite": true}, 201},
+		{"POST", "/keys", map[string]any{"staff": mei, "label": "script", "role": "viewer"}, 201},
+		{"PUT", "/staff/" + mei, map[string]any{"role": "field", "venues": nil, "disabled": false, "reason": "moves up"}, 200},
+		{"POST", "/staff/" + mei + "/invite", map[string]any{"reason": "lost"}, 201},
+	}
+	if _, err := db.Exec(v.ctx, `UPDATE logins SET created_at = now() - interval '11 minutes'`); err != nil {
+		t.Fatal(err)
+	}
+	for _, a := range acts {
+		got, code, _ := lin.ask(a.method, a.path, a.body)
+		lin.is(a.path+" with an old login", got, code, 403, "proof_needed")
+	}
+	var made int
+	if err := db.QueryRow(v.ctx, `SELECT count(*) FROM staff WHERE name = 'Kim' OR id::text = $1 AND role <> 'viewer'`, mei).Scan(&made); err != nil || made != 0 {
+		t.Fatalf("%d members were made or changed, %v", made, err)
+	}
+	if got, code, _ := lin.ask("POST", "/logins", map[string]string{"name": "Lin", "password": passwordOfLin}); got != 201 {
+		t.Fatalf("signing in again: %d %s", got, code)
+	}
+	for _, a := range acts {
+		got, code, _ := lin.ask(a.method, a.path, a.body)
+		lin.is(a.path+" once signed in again", got, code, a.status, "")
+	}
+}
+
 // TestAdminsEndOthersPasskeys, and nobody else sees or ends them.
 func TestAdminsEndOthersPasskeys(t *testing.T) {
 	t.Parallel()

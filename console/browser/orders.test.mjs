@@ -76,9 +76,11 @@ test('a ride is found, explained and refunded in part', async () => {
 
 test('a refund above the limit waits for a second person', async () => {
   const settings = await ask('GET', '/v1/operator/settings')
-  await ask('PUT', '/v1/operator/settings', { ...settings, refund_alone_fen: 100, reason: 'test' })
   const id = await ride(await rider('ben'), 'bike-002')
   const page = await open({ path: '/orders/' + id })
+  const put = await page.request.put(demo.http + '/v1/operator/settings', { data: { ...settings, refund_alone_fen: 100, reason: 'test' }, headers: { Origin: demo.http } })
+  assert.ok(put.ok(), await put.text())
+  await page.reload()
   await page.getByRole('button', { name: 'Refund' }).click()
   await chosen(page).getByRole('button', { name: 'All of it' }).click()
   await chosen(page).getByText('a second person has to approve it').waitFor()

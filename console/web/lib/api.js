@@ -67,12 +67,19 @@ for (const type of ['pointerdown', 'keydown', 'wheel']) globalThis.addEventListe
 const alone = 5 * 60_000
 
 /**
+ * What the server asks of who makes people: a login of the last ten minutes. ask signs in
+ * again and says whether it did; the page's dialogs set it.
+ * @type {{ask: null | (() => Promise<boolean>)}}
+ */
+export const fresh = { ask: null }
+
+/**
  * @param {string} method
  * @param {string} path
- * @param {{params?: Record<string, any>, body?: any, key?: boolean | string, signal?: AbortSignal, headers?: Record<string, string>}} [more]
+ * @param {{params?: Record<string, any>, body?: any, key?: boolean | string, signal?: AbortSignal, headers?: Record<string, string>, again?: boolean}} [more]
  * @returns {Promise<any>} the body; null where there is none
  */
-export async function call(method, path, { params, body, key, signal: abort, headers } = {}) {
+export async function call(method, path, { params, body, key, signal: abort, headers, again } = {}) {
   /** @type {Record<string, string>} */
   const head = { Accept: 'application/json', ...(Date.now() - touched > alone && { 'X-Unattended': '1' }), ...headers }
   /** @type {any} */
@@ -98,6 +105,9 @@ export async function call(method, path, { params, body, key, signal: abort, hea
   if (answer.ok) return value
   const problem = new Problem(answer.status, value && typeof value === 'object' ? value : {})
   if (answer.status === 401 && !path.startsWith('/logins')) signedOut()
+  if (problem.code === 'proof_needed' && !again && path !== '/passkeys/options' && fresh.ask && await fresh.ask()) {
+    return call(method, path, { params, body, key, signal: abort, headers, again: true })
+  }
   throw problem
 }
 

@@ -1,6 +1,6 @@
 // What pages are built from. Forms and dialogs are native ones, tables are tables.
 import { html, signal, useEffect, useId, useLayoutEffect, useMemo, useRef, useState } from './html.js'
-import { Problem, curl as curlText } from './api.js'
+import { Problem, curl as curlText, fresh, me, post } from './api.js'
 import { Icon } from './icons.js'
 import { has, t, tCode } from './words.js'
 
@@ -240,6 +240,24 @@ let actId = 0
  */
 export function confirmAct(act) {
   return new Promise(settle => { acts.value = [...acts.value, { id: ++actId, act, settle }] })
+}
+
+// A password in a dialog over the one that asked for the act.
+fresh.ask = async () => {
+  if (!me.value?.has_password) return false // the problem says to sign in again
+  let password = ''
+  return Boolean(await confirmAct({
+    title: t('ui.proof'), text: t('ui.proof_text'), word: t('ui.proof'),
+    children: html`<input type="text" autocomplete="username" value=${me.value.name} hidden readonly />
+      <${Secret} label=${t('ui.password')} onInput=${text => { password = text }} />`,
+    run: async () => { await post('/logins', { name: me.value?.name, password }); return true },
+  }))
+}
+
+/** @param {{label: string, onInput: (text: string) => void}} props */
+function Secret({ label, onInput }) {
+  const [value, setValue] = useState('')
+  return html`<${Field} type="password" label=${label} value=${value} onInput=${text => { setValue(text); onInput(text) }} autocomplete="current-password" required autofocus />`
 }
 
 export function Dialogs() {
