@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'
 import { after, afterEach, before, test } from 'node:test'
-import { ask, begin, close, go, open, password, phone, picture, requested, shown, sound, stop, until, visit } from './stage.mjs'
+import { ask, begin, close, go, open, password, phone, picture, requested, shown, sound, stop, until, visit, keep } from './stage.mjs'
 
 let demo
 before(async () => { demo = await begin() })
@@ -149,6 +149,26 @@ test('a barcode gun opens the device from anywhere outside of a field', async ()
   await gun('9999999999')
   await page.getByText('Nothing is known of 9999999999').waitFor()
   assert.match(page.url(), /\/me$/)
+})
+
+test('what lets people in asks for the password of who signed in long ago, and goes on', async () => {
+  const page = await open({ path: '/staff' })
+  let refused = 0
+  await page.route('**/v1/operator/staff', (route, r) => r.method() === 'POST' && !refused++
+    ? route.fulfill({ status: 403, contentType: 'application/problem+json', body: JSON.stringify({ status: 403, code: 'proof_needed', title: '' }) }) : route.continue())
+  await page.getByRole('button', { name: 'New member' }).click()
+  await page.getByLabel('Name', { exact: true }).fill('Kim')
+  await page.getByRole('button', { name: 'Make member' }).click()
+  const proof = page.getByRole('dialog', { name: 'Confirm that it is you' })
+  await proof.getByLabel('Your password').fill('not my password')
+  await proof.getByRole('button', { name: 'Confirm that it is you' }).click()
+  await proof.getByRole('alert').waitFor()
+  await sound(page, 'fresh-login')
+  await proof.getByLabel('Your password').fill(password)
+  await proof.getByRole('button', { name: 'Confirm that it is you' }).click()
+  await page.getByText('Kim is a member now').first().waitFor()
+  assert.ok((await (await page.request.get(new URL('/v1/operator/staff', page.url()).href)).json()).staff.some(m => m.name === 'Kim'))
+  await keep(page)
 })
 
 test('who signs out sees the sign-in page, and comes back to where they were', async () => {

@@ -119,6 +119,9 @@ export async function go(page, path) {
   await shown(page)
 }
 
+/** Lets the pages that come have the login that a page has by now: it signed in anew. */
+export async function keep(page) { storage = await page.context().storageState() }
+
 /** Takes all pages away. */
 export async function close() {
   await Promise.all(contexts.map(c => c.close()))
