@@ -128,3 +128,20 @@ func TestAMigrationWaitsForABackupWithoutHoldingOthersUp(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestAMoveByNewKeysIsKnown: the version before moved devices by provisioning, too, which
+// only the venue of their orders tells.
+func TestAMoveByNewKeysIsKnown(t *testing.T) {
+	db, url := open(t)
+	conn := owner(t, url)
+	testkit.ThreeOrders(t, db)
+	run(t, conn, `INSERT INTO venues SELECT (jsonb_populate_record(v, '{"id": "south"}')).* FROM venues v LIMIT 1`)
+	run(t, conn, `UPDATE devices SET venue = 'south' WHERE id = 'bike-1'`)
+	run(t, conn, `UPDATE devices SET venue_since = NULL`)
+	if err := store.MigrateAgain(t.Context(), url, 22); err != nil {
+		t.Fatal(err)
+	}
+	if since, err := db.VenueSince(t.Context(), "bike-1"); err != nil || since.IsZero() {
+		t.Errorf("bike-1 has orders of campus and stands at south, and its members see its past since %v, %v", since, err)
+	}
+}

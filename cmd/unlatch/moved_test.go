@@ -92,3 +92,34 @@ func TestAMovedDeviceLeavesItsPastBehind(t *testing.T) {
 		t.Errorf("of what is since the move the new venue sees %v", now)
 	}
 }
+
+// TestACodeBelongsWhereItsDeviceStands: members of the venue to which a device was moved
+// deal with the sticker on it, which another venue printed.
+func TestACodeBelongsWhereItsDeviceStands(t *testing.T) {
+	t.Parallel()
+	v := newVenue(t, venueConfig{Bikes: []string{"bike-1"}})
+	admin := v.staff()
+	do := func(c client, method, path, body string, want int) []byte {
+		t.Helper()
+		status, code, b := v.ask(c, method, "/v1/operator"+path, newUUID(), body)
+		if status != want {
+			t.Errorf("%s %s: %d %s, want %d", method, path, status, code, want)
+		}
+		return b
+	}
+	do(admin, http.MethodPut, "/venues/south", `{"name":"South","time_zone":"Asia/Shanghai","open":true}`, 200)
+	var batch struct{ ID string }
+	_ = json.Unmarshal(do(admin, http.MethodPost, "/codes/batches", `{"venue":"campus","count":1}`, 201), &batch)
+	var list struct{ Codes []struct{ Number string } }
+	_ = json.Unmarshal(do(admin, http.MethodGet, "/codes/batches/"+batch.ID+"/codes", "", 200), &list)
+	number := strings.ReplaceAll(list.Codes[0].Number, "-", "")
+	do(admin, http.MethodPost, "/codes/"+number+"/bind", `{"device":"bike-1"}`, 200)
+	do(admin, http.MethodPost, "/devices/bike-1/transfer", `{"venue":"south","reason":"r"}`, 200)
+	field := v.staffed(order.Field)
+	if _, err := v.owner().Exec(v.ctx, `UPDATE staff SET venues = '{south}' WHERE id = $1`, field.id); err != nil {
+		t.Fatal(err)
+	}
+	do(field, http.MethodGet, "/codes?device=bike-1", "", 200)
+	do(field, http.MethodGet, "/codes/"+number, "", 200)
+	do(field, http.MethodPost, "/codes/"+number+"/revoke", `{"reason":"pasted over"}`, 200)
+}

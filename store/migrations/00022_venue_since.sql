@@ -22,3 +22,8 @@ CREATE OR REPLACE TRIGGER devices_moved BEFORE UPDATE OF venue ON devices FOR EA
 UPDATE devices d SET venue_since = a.at FROM (
   SELECT object, max(at) AS at FROM audits WHERE act = 'device.transfer' GROUP BY object) a
 WHERE a.object = 'device ' || d.id AND d.venue_since IS NULL;
+
+-- And what orders know: new keys may have moved a device, too.
+UPDATE devices d SET venue_since = o.at FROM (
+  SELECT o.device, max(coalesce(o.done_at, o.created_at)) AS at FROM orders o JOIN devices x ON x.id = o.device AND x.venue <> o.venue GROUP BY o.device) o
+WHERE o.device = d.id AND (d.venue_since IS NULL OR d.venue_since < o.at);
