@@ -184,7 +184,8 @@ func Conditions(rows []FleetRow, items []ItemCount, battery func(device.ID) (per
 
 // WatchAlarms holds what is so against the alarms that are open or were until Flap ago. It
 // is pure: ids come from draw. An alarm that staff cleared by hand while its condition lasts
-// stays away until the condition has ended and returned.
+// stays away until the condition has ended and returned. What staff did and noted stays at
+// the venue where they did: a device that is at another one by now has an alarm of its own.
 func WatchAlarms(known []Alarm, now time.Time, so []Condition, draw func() string) AlarmMoves {
 	type key struct {
 		kind    AlarmKind
@@ -206,8 +207,13 @@ func WatchAlarms(known []Alarm, now time.Time, so []Condition, draw func() strin
 		}
 		holds[k] = true
 		a, ok := newest[k]
+		left := ok && a.Venue != c.Venue
+		if left && a.Open() {
+			a.ClearedAt, a.ClearedBy = now, ""
+			moves.Cleared = append(moves.Cleared, a)
+		}
 		switch {
-		case !ok || !a.Open() && a.ClearedBy == "" && now.Sub(a.ClearedAt) > Flap:
+		case !ok || left || !a.Open() && a.ClearedBy == "" && now.Sub(a.ClearedAt) > Flap:
 			moves.Raised = append(moves.Raised, Alarm{ID: draw(), Condition: c, RaisedAt: now, SeenAt: now, Times: 1})
 		case a.Open():
 			if a.Detail != c.Detail || now.Sub(a.SeenAt) >= steady/2 {

@@ -212,3 +212,37 @@ func TestPreferencesRefuseWhatMakesNoSense(t *testing.T) {
 		t.Errorf("origin %q, %v", origin, err)
 	}
 }
+
+// TestAnAlarmStaysAtItsVenue: a device that moves leaves its alarms, with what staff did
+// about them and noted, where it was; whatever state they are in, its new venue has one of
+// its own.
+func TestAnAlarmStaysAtItsVenue(t *testing.T) {
+	now := time.Date(2026, 11, 23, 8, 0, 0, 0, time.UTC)
+	north := order.Alarm{ID: "old", Condition: order.Condition{Kind: order.AlarmBattery, Subject: "bike-1", Device: "bike-1", Venue: "north", Detail: "low"},
+		RaisedAt: now.Add(-time.Hour), SeenAt: now.Add(-20 * time.Second), Times: 1, AckedAt: now.Add(-time.Minute), AckedBy: "ann", Comment: "the key is under the mat", Version: 3}
+	lately, byHand := north, north
+	lately.ClearedAt = now.Add(-time.Minute)
+	byHand.ClearedAt, byHand.ClearedBy = now.Add(-time.Minute), "ann"
+	condition := north.Condition
+	condition.Venue = "south"
+	for name, test := range map[string]struct {
+		was     order.Alarm
+		cleared int
+	}{"open": {north, 1}, "ended lately": {lately, 0}, "cleared by hand": {byHand, 0}} {
+		t.Run(name, func(t *testing.T) {
+			w := watched{known: []order.Alarm{test.was}}
+			for s := range 60 {
+				w.look(now.Add(time.Duration(s)*time.Second), condition)
+			}
+			if w.raised != 1 || w.cleared != test.cleared || len(w.known) != 2 {
+				t.Fatalf("%d raised, %d cleared, want 1 and %d: %+v", w.raised, w.cleared, test.cleared, w.known)
+			}
+			if old := w.known[0]; old.Open() || old.Venue != "north" || old.Comment != north.Comment || old.AckedBy != "ann" {
+				t.Errorf("the old venue's is %+v", old)
+			}
+			if own := w.known[1]; !own.Open() || own.Venue != "south" || own.Comment != "" || own.AckedBy != "" || !own.RaisedAt.Equal(now) {
+				t.Errorf("the new venue's is %+v", own)
+			}
+		})
+	}
+}

@@ -153,6 +153,9 @@ const (
 type Update struct {
 	Subject string // "order.{id}" or "device.{id}"
 	Payload json.RawMessage
+	// Moved: the order is in another state than before. It is for webhooks; the payload
+	// does not say it.
+	Moved bool
 }
 
 // Audit is one privileged act.

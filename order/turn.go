@@ -121,6 +121,12 @@ func (t *turn) record(o *Order, from State, in Input, by string) {
 	t.out.Moves = append(t.out.Moves, Move{Order: o.ID, N: n, From: from, To: o.State, Input: in, At: t.now, By: by})
 }
 
+// stateMoved tells whether an order is in another state than before the turn.
+func (t *turn) stateMoved(o *Order) bool {
+	i := slices.IndexFunc(t.out.Moves, func(m Move) bool { return m.Order == o.ID })
+	return i >= 0 && t.out.Moves[i].From != o.State
+}
+
 // free takes a finished order off its outlet.
 func (t *turn) free(o *Order, block device.Block) {
 	out := t.outlet(o.Outlet)
@@ -245,7 +251,9 @@ func (t *turn) changes() Changes {
 	for _, o := range t.orders {
 		if t.dirty["order/"+o.ID] {
 			c.Orders = append(c.Orders, *o)
-			c.Updates = append(c.Updates, orderUpdate(*o))
+			u := orderUpdate(*o)
+			u.Moved = t.stateMoved(o)
+			c.Updates = append(c.Updates, u)
 		}
 	}
 	for _, p := range t.payments {

@@ -104,6 +104,15 @@ type Sending struct {
 	Secrets [][]byte // the newest first; each signs
 }
 
+// Tried is what became of one try.
+type Tried struct {
+	Status  int    // of the answer; 0 = there was none
+	Failure string // "" = it arrived
+	// Wait is until the next try. GivenUp: there is none. Neither counts when it arrived.
+	Wait    time.Duration
+	GivenUp bool
+}
+
 // retries are the waits between tries; after the last the delivery is given up. They are
 // those that the Standard Webhooks specification recommends.
 var retries = []time.Duration{5 * time.Second, 5 * time.Minute, 30 * time.Minute, 2 * time.Hour, 5 * time.Hour, 10 * time.Hour, 14 * time.Hour, 20 * time.Hour, 24 * time.Hour}
@@ -116,13 +125,14 @@ func NextTry(tries int) (wait time.Duration, ok bool) {
 	return retries[tries-1], true
 }
 
-// EventOf says which event an update of the outbox is for webhooks; "" = none.
+// EventOf says which event an update of the outbox is for webhooks; "" = none. Of an order
+// only the update that brought it into its state is one: it is updated for much else.
 func EventOf(u Update) string {
 	noun, _, _ := strings.Cut(u.Subject, ".")
 	var said struct {
 		State string `json:"state"`
 	}
-	if noun != "order" && noun != "alarm" || json.Unmarshal(u.Payload, &said) != nil {
+	if noun != "order" && noun != "alarm" || noun == "order" && !u.Moved || json.Unmarshal(u.Payload, &said) != nil {
 		return ""
 	}
 	if name := noun + "." + said.State; slices.Contains(EventTypes(), name) {

@@ -55,11 +55,6 @@ func (db *DB) WatchAlarms(ctx context.Context, watch func(known []order.Alarm, n
 		return false, err
 	}
 	b := &pgx.Batch{}
-	for _, a := range moves.Raised {
-		b.Queue(`INSERT INTO alarms (id, kind, subject, device, venue, detail, raised_at, seen_at, times, version)
-			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, 1)`, a.ID, a.Kind, a.Subject, a.Device, a.Venue, a.Detail, a.RaisedAt, a.SeenAt, a.Times)
-		queueAlarmUpdate(b, a, "raised")
-	}
 	for _, a := range moves.Kept {
 		b.Queue(`UPDATE alarms SET detail = $2, seen_at = $3, times = $4, cleared_at = $5, venue = $6, version = version + 1
 			WHERE id = $1 AND version = $7`, a.ID, a.Detail, a.SeenAt, a.Times, nilTime(a.ClearedAt), a.Venue, a.Version)
@@ -73,6 +68,12 @@ func (db *DB) WatchAlarms(ctx context.Context, watch func(known []order.Alarm, n
 	for _, a := range moves.Cleared {
 		b.Queue(`WITH c AS (UPDATE alarms SET cleared_at = $2, version = version + 1 WHERE id = $1 AND version = $3 RETURNING 1)
 			INSERT INTO updates (subject, payload) SELECT $4, $5 FROM c`, a.ID, a.ClearedAt, a.Version, "alarm."+a.ID, alarmPayload(a, "cleared"))
+	}
+	for _, a := range moves.Raised { // behind what ended: of a kind and subject one is open
+		b.Queue(`WITH r AS (INSERT INTO alarms (id, kind, subject, device, venue, detail, raised_at, seen_at, times, version)
+				VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, 1) ON CONFLICT (kind, subject) WHERE cleared_at IS NULL DO NOTHING RETURNING 1)
+			INSERT INTO updates (subject, payload) SELECT $10, $11 FROM r`, a.ID, a.Kind, a.Subject, a.Device, a.Venue, a.Detail, a.RaisedAt, a.SeenAt, a.Times,
+			"alarm."+a.ID, alarmPayload(a, "raised"))
 	}
 	if b.Len() == 0 {
 		return true, nil

@@ -82,7 +82,8 @@ func queueChanges(b *pgx.Batch, c order.Changes) {
 			i.ID, i.Kind, i.Subject, i.Device, nilUUID(i.Order), i.Venue, i.Detail, i.At)
 	}
 	for _, u := range c.Updates {
-		b.Queue(`INSERT INTO updates (subject, payload) VALUES ($1, $2)`, u.Subject, u.Payload)
+		// The mark lies in the payload until it is routed: Relay takes it out.
+		b.Queue(`INSERT INTO updates (subject, payload) VALUES ($1, $2::jsonb || CASE WHEN $3 THEN '{"moved": true}'::jsonb ELSE '{}' END)`, u.Subject, u.Payload, u.Moved)
 	}
 	for _, a := range c.Audits {
 		queueAudit(b, a)

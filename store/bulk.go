@@ -176,6 +176,11 @@ func (db *DB) TakeBulk(ctx context.Context) (bulk order.Bulk, r order.BulkResult
 	bulk, err = scanBulk(db.pool.QueryRow(ctx, `SELECT `+bulkColumns+` FROM bulks b WHERE b.halted_at IS NULL AND EXISTS (SELECT FROM bulk_results r WHERE r.bulk = b.id
 		AND (r.state = 'waiting' OR r.state = 'doing' AND r.at < now() - interval '1 minute')) ORDER BY b.id LIMIT 1`))
 	if errors.Is(err, pgx.ErrNoRows) {
+		// What a replica had in hand when it died is nobody's any more once its bulk was halted.
+		if _, err := db.pool.Exec(ctx, `UPDATE bulk_results r SET state = 'halted', at = now() FROM bulks b WHERE b.id = r.bulk AND b.halted_at IS NOT NULL
+			AND r.state = 'doing' AND r.at < now() - interval '1 minute'`); err != nil {
+			return fail(err)
+		}
 		return order.Bulk{}, order.BulkResult{}, false, nil
 	}
 	if err != nil {

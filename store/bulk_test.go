@@ -96,3 +96,34 @@ func TestADeviceOfABulkIsOneReplicasAtATime(t *testing.T) {
 		t.Errorf("of a halted one %+v is taken, %v", r, err)
 	}
 }
+
+// TestAHaltedBulkEnds: a device that a replica had in hand when it died is over, too.
+func TestAHaltedBulkEnds(t *testing.T) {
+	db, url := open(t)
+	testkit.ThreeOrders(t, db)
+	conn := owner(t, url)
+	b := order.Bulk{ID: uuid.NewString(), Act: order.BulkRing, Reason: "r", Filter: []byte(`{}`), Staff: uuid.NewString(), Total: 2, At: time.Now()}
+	key := order.Key{KeyRef: order.KeyRef{Principal: "staff:x", Key: "k"}, Route: "POST /bulk", Status: 202, Answer: []byte(`{}`), At: time.Now()}
+	if _, _, err := db.AddBulk(t.Context(), b, []device.ID{"bike-1", "bike-2"}, key, hookAudit("bulk.add")); err != nil {
+		t.Fatal(err)
+	}
+	_, r, some, err := db.TakeBulk(t.Context())
+	if !some || err != nil {
+		t.Fatal(some, err)
+	} // and the replica dies
+	if err := db.HaltBulk(t.Context(), b.ID, hookAudit("bulk.halt")); err != nil {
+		t.Fatal(err)
+	}
+	for _, passed := range []struct {
+		by            string
+		halted, doing int
+	}{{"50 seconds", 1, 1}, {"11 seconds", 2, 0}} {
+		run(t, conn, `UPDATE bulk_results SET at = at - $1::interval WHERE bulk = $2 AND n = $3`, passed.by, b.ID, r.N)
+		if _, _, some, err := db.TakeBulk(t.Context()); some || err != nil {
+			t.Errorf("of a halted one a device is taken: %v, %v", some, err)
+		}
+		if now, err := db.BulkByID(t.Context(), b.ID); err != nil || now.Counts[order.BulkHalted] != passed.halted || now.Counts[order.BulkDoing] != passed.doing {
+			t.Errorf("%s later: %v, %v; want %d halted and %d in hand", passed.by, now.Counts, err, passed.halted, passed.doing)
+		}
+	}
+}

@@ -20,7 +20,7 @@ func (db *DB) Relay(ctx context.Context, limit int, route func([]order.Update) e
 	}
 	defer func() { _ = tx.Rollback(context.WithoutCancel(ctx)) }()
 	rows, err := tx.Query(ctx, `DELETE FROM updates WHERE id IN
-		(SELECT id FROM updates ORDER BY id LIMIT $1 FOR UPDATE SKIP LOCKED) RETURNING id, subject, payload`, limit)
+		(SELECT id FROM updates ORDER BY id LIMIT $1 FOR UPDATE SKIP LOCKED) RETURNING id, subject, payload - 'moved', payload ? 'moved'`, limit)
 	if err != nil {
 		return 0, fmt.Errorf("relay updates: %w", err)
 	}
@@ -28,6 +28,7 @@ func (db *DB) Relay(ctx context.Context, limit int, route func([]order.Update) e
 		ID      int64
 		Subject string
 		Payload []byte
+		Moved   bool
 	}
 	batch, err := pgx.CollectRows(rows, pgx.RowToStructByPos[row])
 	if err != nil {
@@ -39,7 +40,7 @@ func (db *DB) Relay(ctx context.Context, limit int, route func([]order.Update) e
 	slices.SortFunc(batch, func(a, b row) int { return int(a.ID - b.ID) })
 	updates := make([]order.Update, len(batch))
 	for i, u := range batch {
-		updates[i] = order.Update{Subject: u.Subject, Payload: u.Payload}
+		updates[i] = order.Update{Subject: u.Subject, Payload: u.Payload, Moved: u.Moved}
 	}
 	if err := queueEvents(ctx, tx, updates); err != nil {
 		return 0, fmt.Errorf("write updates down for webhooks: %w", err)

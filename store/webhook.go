@@ -231,45 +231,75 @@ func (db *DB) TakeDeliveries(ctx context.Context, limit int) (due []order.Sendin
 // time, and counts them at the webhook. It returns how many went.
 func (db *DB) TrimDeliveries(ctx context.Context, most int) (dropped int64, err error) {
 	for {
-		tag, err := db.pool.Exec(ctx, `WITH over AS (
-				SELECT w.id, (SELECT count(*) FROM webhook_deliveries d WHERE d.webhook = w.id AND d.due_at IS NOT NULL) - $1 AS n FROM webhooks w),
+		n, err := db.trimSlice(ctx, most)
+		if err != nil {
+			return dropped, fmt.Errorf("trim deliveries: %w", err)
+		}
+		if n == 0 {
+			return dropped, nil
+		}
+		dropped += n
+	}
+}
+
+// trimSlice drops one slice of what is too long.
+func (db *DB) trimSlice(ctx context.Context, most int) (dropped int64, err error) {
+	err = pgx.BeginFunc(ctx, db.pool, func(tx pgx.Tx) error {
+		// Who holds a webhook's row counts its queue in the next statement's snapshot, so
+		// that no two replicas drop the same excess.
+		rows, err := tx.Query(ctx, `SELECT w.id::text FROM webhooks w
+			WHERE (SELECT count(*) FROM webhook_deliveries d WHERE d.webhook = w.id AND d.due_at IS NOT NULL) > $1
+			ORDER BY w.id FOR NO KEY UPDATE`, most)
+		if err != nil {
+			return err
+		}
+		long, err := pgx.CollectRows(rows, pgx.RowTo[string])
+		if err != nil || len(long) == 0 {
+			return err
+		}
+		tag, err := tx.Exec(ctx, `WITH over AS (
+				SELECT id, (SELECT count(*) FROM webhook_deliveries d WHERE d.webhook = w.id AND d.due_at IS NOT NULL) - $1 AS n
+				FROM unnest($3::uuid[]) AS w (id)),
 			gone AS (DELETE FROM webhook_deliveries WHERE id IN (
 				SELECT x.id FROM over o CROSS JOIN LATERAL (
 					SELECT d.id FROM webhook_deliveries d WHERE d.webhook = o.id AND d.due_at IS NOT NULL AND NOT (d.taken AND d.due_at > now())
 					ORDER BY d.at, d.id LIMIT greatest(least(o.n, $2), 0) FOR UPDATE SKIP LOCKED) x
 				) RETURNING webhook),
 			told AS (UPDATE webhooks w SET dropped = w.dropped + g.n FROM (SELECT webhook, count(*) AS n FROM gone GROUP BY webhook) g WHERE w.id = g.webhook RETURNING 1)
-			SELECT FROM gone`, most, sweepBatch)
-		if err != nil {
-			return dropped, fmt.Errorf("trim deliveries: %w", err)
-		}
-		if tag.RowsAffected() == 0 {
-			return dropped, nil
-		}
-		dropped += tag.RowsAffected()
-	}
+			SELECT FROM gone`, most, sweepBatch, long)
+		dropped = tag.RowsAffected()
+		return err
+	})
+	return dropped, err
 }
 
-// Delivered notes what became of a try: status is the answer's, failure is "" when it
-// arrived, wait is until the next try, below zero for none.
-func (db *DB) Delivered(ctx context.Context, d order.Delivery, status int, failure string, wait time.Duration) error {
-	b := &pgx.Batch{}
-	b.Queue(`UPDATE webhook_deliveries SET tries = tries + 1, status = $2, error = $3, taken = false,
-			due_at = CASE WHEN $3 = '' OR $4::interval < '0' THEN NULL ELSE now() + $4::interval END, done_at = CASE WHEN $3 = '' THEN now() END
-		WHERE id = $1::uuid`, d.ID, status, failure, wait)
-	if failure == "" {
-		b.Queue(`UPDATE webhooks SET failing = 0, strikes = 0, rest_until = NULL WHERE id = $1::uuid AND (failing > 0 OR strikes > 0 OR rest_until IS NOT NULL)`, d.Webhook)
-	} else {
+// Delivered notes what became of the try that d was taken for. Once another replica has
+// taken the delivery, or staff replay it, nothing is noted of the try before.
+func (db *DB) Delivered(ctx context.Context, d order.Delivery, t order.Tried) error {
+	over := t.Failure == "" || t.GivenUp
+	err := pgx.BeginFunc(ctx, db.pool, func(tx pgx.Tx) error {
+		tag, err := tx.Exec(ctx, `UPDATE webhook_deliveries SET tries = tries + 1, status = $3, error = $4, taken = false,
+				due_at = CASE WHEN NOT $5 THEN now() + $6::interval END, done_at = CASE WHEN $4 = '' THEN now() END
+			WHERE id = $1::uuid AND taken AND due_at = $2`, d.ID, d.DueAt, t.Status, t.Failure, over, t.Wait)
+		if err != nil || tag.RowsAffected() == 0 {
+			return err
+		}
+		if t.Failure == "" {
+			_, err = tx.Exec(ctx, `UPDATE webhooks SET failing = 0, strikes = 0, rest_until = NULL
+				WHERE id = $1::uuid AND (failing > 0 OR strikes > 0 OR rest_until IS NOT NULL)`, d.Webhook)
+			return err
+		}
 		rests := make([]time.Duration, 0, 12)
 		for n := range cap(rests) {
 			rests = append(rests, order.WebhookRest(n+1))
 		}
-		b.Queue(`UPDATE webhooks SET failing = failing + CASE WHEN $2::interval < '0' THEN 1 ELSE 0 END,
+		_, err = tx.Exec(ctx, `UPDATE webhooks SET failing = failing + CASE WHEN $2 THEN 1 ELSE 0 END,
 				strikes = CASE WHEN rest_until > now() THEN strikes ELSE strikes + 1 END,
 				rest_until = CASE WHEN rest_until > now() THEN rest_until ELSE now() + ($3::interval[])[least(strikes + 1, cardinality($3::interval[]))] END
-			WHERE id = $1::uuid`, d.Webhook, wait, rests)
-	}
-	if err := db.pool.SendBatch(ctx, b).Close(); err != nil {
+			WHERE id = $1::uuid`, d.Webhook, t.GivenUp, rests)
+		return err
+	})
+	if err != nil {
 		return fmt.Errorf("note delivery: %w", err)
 	}
 	return nil

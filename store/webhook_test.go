@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 
@@ -85,7 +86,7 @@ func TestAFailingWebhookIsLeftAlone(t *testing.T) {
 	became := func(of []order.Sending, failure string) {
 		t.Helper()
 		for _, d := range of {
-			if err := db.Delivered(t.Context(), d.Delivery, 500, failure, 5*time.Second); err != nil {
+			if err := db.Delivered(t.Context(), d.Delivery, order.Tried{Status: 500, Failure: failure, Wait: 5 * time.Second}); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -216,5 +217,142 @@ func TestAWebhookIsForgottenAtOnceAndItsDeliveriesInSlices(t *testing.T) {
 	if err := conn.QueryRow(t.Context(), `SELECT EXISTS (SELECT FROM pg_index i JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = i.indkey[0]
 		WHERE i.indrelid = 'webhook_deliveries'::regclass AND a.attname = 'webhook' AND i.indpred IS NULL)`).Scan(&indexed); err != nil || !indexed {
 		t.Errorf("no index begins with the webhook: %v", err)
+	}
+}
+
+// TestWhatIsGivenUpStaysSo: it is never due again, and its webhook counts it.
+func TestWhatIsGivenUpStaysSo(t *testing.T) {
+	db, url := open(t)
+	conn := owner(t, url)
+	hooked(t, db, conn, "gone", 1)
+	due, err := db.TakeDeliveries(t.Context(), 10)
+	if err != nil || len(due) != 1 {
+		t.Fatal(due, err)
+	}
+	if err := db.Delivered(t.Context(), due[0].Delivery, order.Tried{Status: 410, Failure: "answered 410 Gone", GivenUp: true}); err != nil {
+		t.Fatal(err)
+	}
+	run(t, conn, `UPDATE webhooks SET rest_until = NULL, strikes = 0`)
+	if again, err := db.TakeDeliveries(t.Context(), 10); err != nil || len(again) != 0 {
+		t.Errorf("given up, and taken again: %v, %v", again, err)
+	}
+	all, err := db.Webhooks(t.Context())
+	if err != nil || all[0].Failing != 1 || all[0].Waiting != 0 {
+		t.Errorf("%d given up, %d wait, %v; want 1 and 0", all[0].Failing, all[0].Waiting, err)
+	}
+	list, err := db.Deliveries(t.Context(), all[0].ID, "", 10)
+	if err != nil || len(list) != 1 || !list[0].DueAt.IsZero() || !list[0].DoneAt.IsZero() || list[0].Tries != 1 || list[0].Status != 410 {
+		t.Errorf("deliveries are %+v, %v", list, err)
+	}
+}
+
+// TestReplicasThatTrimAtOnceDropNoMoreThanIsTooMany.
+func TestReplicasThatTrimAtOnceDropNoMoreThanIsTooMany(t *testing.T) {
+	db, url := open(t)
+	conn := owner(t, url)
+	for _, label := range []string{"a", "b"} {
+		hooked(t, db, conn, label, 2_600)
+	}
+	var replicas sync.WaitGroup
+	for range 6 {
+		replicas.Go(func() {
+			if _, err := db.TrimDeliveries(t.Context(), 2_000); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	replicas.Wait()
+	all, err := db.Webhooks(t.Context())
+	if err != nil || len(all) != 2 {
+		t.Fatal(all, err)
+	}
+	for _, w := range all {
+		if w.Waiting != 2_000 || w.Dropped != 600 {
+			t.Errorf("%s: %d wait, %d were dropped; want 2000 and 600", w.Label, w.Waiting, w.Dropped)
+		}
+	}
+}
+
+// TestALateWordOfATryChangesNothing: what became of a try is of its own taking; another
+// replica's, or a replay of staff's, goes on as it was.
+func TestALateWordOfATryChangesNothing(t *testing.T) {
+	db, url := open(t)
+	conn := owner(t, url)
+	hooked(t, db, conn, "w", 1)
+	take := func() order.Delivery {
+		t.Helper()
+		due, err := db.TakeDeliveries(t.Context(), 10)
+		if err != nil || len(due) != 1 {
+			t.Fatal(due, err)
+		}
+		return due[0].Delivery
+	}
+	became := func(d order.Delivery, what order.Tried) {
+		t.Helper()
+		if err := db.Delivered(t.Context(), d, what); err != nil {
+			t.Fatal(err)
+		}
+	}
+	is := func() (d order.Delivery, w order.Webhook) {
+		t.Helper()
+		all, err := db.Webhooks(t.Context())
+		if err != nil || len(all) != 1 {
+			t.Fatal(all, err)
+		}
+		list, err := db.Deliveries(t.Context(), all[0].ID, "", 10)
+		if err != nil || len(list) != 1 {
+			t.Fatal(list, err)
+		}
+		return list[0], all[0]
+	}
+	failed := order.Tried{Failure: "no answer", Wait: 5 * time.Second}
+	slow := take()
+	run(t, conn, `UPDATE webhook_deliveries SET due_at = now() - interval '1 second'`) // a minute passes
+	second := take()
+	became(slow, failed)
+	if d, w := is(); !d.DueAt.Equal(second.DueAt) || d.Tries != 0 || w.Strikes != 0 {
+		t.Errorf("while another replica tries it the slow one noted %+v, %d strikes", d, w.Strikes)
+	}
+	became(second, order.Tried{Status: 200})
+	became(slow, failed)
+	if d, w := is(); !d.DueAt.IsZero() || d.DoneAt.IsZero() || d.Tries != 1 || w.Strikes != 0 {
+		t.Errorf("it arrived, and is %+v, %d strikes", d, w.Strikes)
+	}
+	// Staff replay it while its last try is under way.
+	run(t, conn, `UPDATE webhook_deliveries SET due_at = now() - interval '1 second', done_at = NULL, tries = 9`)
+	last := take()
+	if err := db.ReplayDelivery(t.Context(), last.Webhook, last.ID, hookAudit("webhook.replay")); err != nil {
+		t.Fatal(err)
+	}
+	became(last, order.Tried{Status: 500, Failure: "down", GivenUp: true})
+	if d, w := is(); d.DueAt.IsZero() || d.Tries != 0 || w.Failing != 0 {
+		t.Errorf("a replay is given up with the try before it: %+v, %d given up", d, w.Failing)
+	}
+}
+
+// TestTheMarkOfAMoveIsNotToldToStreams: it reaches webhooks, and neither the payload that
+// is routed nor what a webhook hears has it.
+func TestTheMarkOfAMoveIsNotToldToStreams(t *testing.T) {
+	db, url := open(t)
+	conn := owner(t, url)
+	w := order.Webhook{ID: uuid.NewString(), Label: "w", URL: "https://w.example/", Events: []string{order.EventOrderSettled}, Enabled: true, Created: time.Now()}
+	if err := db.AddWebhook(t.Context(), w, make([]byte, 32), hookAudit("webhook.add")); err != nil {
+		t.Fatal(err)
+	}
+	moved, touched := order.Update{Subject: "order.a", Payload: []byte(`{"id": "a", "state": "settled"}`), Moved: true},
+		order.Update{Subject: "order.b", Payload: []byte(`{"id": "b", "state": "settled"}`)}
+	if err := db.Apply(t.Context(), order.Changes{Updates: []order.Update{moved, touched}}); err != nil {
+		t.Fatal(err)
+	}
+	var routed []order.Update
+	if _, err := db.Relay(t.Context(), 10, func(us []order.Update) error { routed = us; return nil }); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff([]order.Update{moved, touched}, routed); diff != "" {
+		t.Errorf("routed (-want +got):\n%s", diff)
+	}
+	var heard string
+	if err := conn.QueryRow(t.Context(), `SELECT string_agg(body->>'data', ' ') FROM webhook_deliveries`).Scan(&heard); err != nil || heard != string(moved.Payload) {
+		t.Errorf("the webhook hears %s, %v; want %s", heard, err, moved.Payload)
 	}
 }

@@ -34,9 +34,9 @@ type Store interface {
 	TakeDeliveries(ctx context.Context, limit int) ([]order.Sending, error)
 	// TrimDeliveries drops the oldest of what waits for a webhook beyond most.
 	TrimDeliveries(ctx context.Context, most int) (dropped int64, err error)
-	// Delivered notes what became of a try; failure "" = it arrived, wait below zero =
-	// it is given up.
-	Delivered(ctx context.Context, d order.Delivery, status int, failure string, wait time.Duration) error
+	// Delivered notes what became of the try that d was taken for; a try of a later taking
+	// is none of its business.
+	Delivered(ctx context.Context, d order.Delivery, t order.Tried) error
 }
 
 // Sender sends what is due. Any number of replicas may run one.
@@ -135,19 +135,20 @@ func (s *Sender) send(ctx context.Context, client *http.Client, d order.Sending)
 	if ctx.Err() != nil {
 		return
 	}
-	wait := time.Duration(-1)
+	became := order.Tried{Status: status, Failure: failure}
 	switch next, again := order.NextTry(d.Tries + 1); {
 	case failure == "":
 		s.arrived.Add(1)
 	case again && status != http.StatusGone: // 410: do not come again
 		s.failed.Add(1)
-		wait = next
+		became.Wait = next
 	default:
+		became.GivenUp = true
 		s.failed.Add(1)
 		s.givenUp.Add(1)
 		s.Log.Warn("webhook given up", "webhook", d.Webhook, "event", d.Type, "attempt", d.Tries+1)
 	}
-	if err := s.Store.Delivered(ctx, d.Delivery, status, failure, wait); err != nil && ctx.Err() == nil {
+	if err := s.Store.Delivered(ctx, d.Delivery, became); err != nil && ctx.Err() == nil {
 		s.Log.Warn("webhook's answer not noted; it goes out again", "webhook", d.Webhook, "err", err)
 	}
 }

@@ -19,12 +19,10 @@ import (
 
 // oneDelivery hands out one delivery and hears what became of it.
 type oneDelivery struct {
-	d       order.Sending
-	taken   bool
-	status  int
-	failure string
-	wait    time.Duration
-	done    chan struct{}
+	d     order.Sending
+	taken bool
+	order.Tried
+	done chan struct{}
 }
 
 func (o *oneDelivery) TakeDeliveries(context.Context, int) ([]order.Sending, error) {
@@ -37,8 +35,8 @@ func (o *oneDelivery) TakeDeliveries(context.Context, int) ([]order.Sending, err
 
 func (o *oneDelivery) TrimDeliveries(context.Context, int) (int64, error) { return 0, nil }
 
-func (o *oneDelivery) Delivered(_ context.Context, _ order.Delivery, status int, failure string, wait time.Duration) error {
-	o.status, o.failure, o.wait = status, failure, wait
+func (o *oneDelivery) Delivered(_ context.Context, _ order.Delivery, became order.Tried) error {
+	o.Tried = became
 	close(o.done)
 	return nil
 }
@@ -83,8 +81,8 @@ func TestReceiversCheckWithAnyStandardLibrary(t *testing.T) {
 	}))
 	defer receiver.Close()
 	o := deliver(t, &Sender{Client: receiver.Client()}, sending(receiver.URL+"/hooks"))
-	if o.failure != "" || o.status != http.StatusOK || o.wait >= 0 {
-		t.Fatalf("status %d, failure %q, wait %v", o.status, o.failure, o.wait)
+	if o.Tried != (order.Tried{Status: http.StatusOK}) {
+		t.Fatalf("became %+v", o.Tried)
 	}
 	for _, secret := range [][]byte{newSecret, oldSecret} {
 		w, err := standard.NewWebhook(base64.StdEncoding.EncodeToString(secret))
@@ -107,13 +105,13 @@ func TestAFailureIsTriedAgainAndSaid(t *testing.T) {
 	for name, test := range map[string]struct {
 		answer http.HandlerFunc
 		tries  int
-		wait   time.Duration
+		wait   time.Duration // 0 = it is given up
 		say    string
 	}{
 		"an error":        {func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "no disk", 500) }, 0, 5 * time.Second, "500 Internal Server Error: no disk"},
 		"the second time": {func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(503) }, 1, 5 * time.Minute, "503"},
-		"the last time":   {func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(503) }, 9, -1, "503"},
-		"gone":            {func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(410) }, 0, -1, "410"},
+		"the last time":   {func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(503) }, 9, 0, "503"},
+		"gone":            {func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(410) }, 0, 0, "410"},
 		"a redirect":      {func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/elsewhere", http.StatusFound) }, 0, 5 * time.Second, "302"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -122,8 +120,8 @@ func TestAFailureIsTriedAgainAndSaid(t *testing.T) {
 			d := sending(receiver.URL)
 			d.Tries = test.tries
 			o := deliver(t, &Sender{Private: true}, d)
-			if o.wait != test.wait && (o.wait >= 0 || test.wait >= 0) || !strings.Contains(o.failure, test.say) {
-				t.Errorf("wait %v, failure %q; want %v and %q", o.wait, o.failure, test.wait, test.say)
+			if o.Wait != test.wait || o.GivenUp != (test.wait == 0) || !strings.Contains(o.Failure, test.say) {
+				t.Errorf("became %+v; want wait %v and %q", o.Tried, test.wait, test.say)
 			}
 		})
 	}
@@ -138,8 +136,8 @@ func TestNoWebhookReachesThisMachine(t *testing.T) {
 	_, port, _ := strings.Cut(strings.TrimPrefix(receiver.URL, "https://"), ":")
 	for url, why := range map[string]string{receiver.URL: "private network", "https://localhost:" + port: "private network",
 		"https://[::ffff:127.0.0.1]:" + port: "private network", "http://127.0.0.1:" + port: "not https"} {
-		if o := deliver(t, &Sender{}, sending(url)); !strings.Contains(o.failure, why) || asked {
-			t.Errorf("%s: %q, want %q", url, o.failure, why)
+		if o := deliver(t, &Sender{}, sending(url)); !strings.Contains(o.Failure, why) || asked {
+			t.Errorf("%s: %q, want %q", url, o.Failure, why)
 		}
 	}
 	for _, text := range []string{"127.0.0.1", "10.1.2.3", "172.16.0.1", "192.168.1.1", "169.254.169.254", "100.64.0.1", "0.0.0.0", "224.0.0.1",

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -11,11 +12,42 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/unlatch/unlatch/api"
 	"github.com/unlatch/unlatch/internal/testkit"
 	"github.com/unlatch/unlatch/order"
 	"github.com/unlatch/unlatch/store"
 	"github.com/unlatch/unlatch/webhook"
 )
+
+// TestAReceiverThatIsGoneIsAskedOnce: 410 ends a delivery at once and for good.
+func TestAReceiverThatIsGoneIsAskedOnce(t *testing.T) {
+	t.Parallel()
+	v := newVenue(t, venueConfig{Node: func(c *nodeConfig) { c.WebhooksPrivate = true }})
+	var asked atomic.Int64
+	gone := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { asked.Add(1); w.WriteHeader(http.StatusGone) }))
+	defer gone.Close()
+	admin := v.staff()
+	var hook api.NewWebhook
+	status, code, raw := v.ask(admin, http.MethodPost, "/v1/operator/webhooks", "", `{"label":"x","url":"`+gone.URL+`","events":["alarm.raised"],"reason":"r"}`)
+	if status != http.StatusCreated || json.Unmarshal(raw, &hook) != nil {
+		t.Fatal(status, code)
+	}
+	for n := range 3 { // each test ends the rest after the one before: what is due goes out
+		if status, code, _ := v.ask(admin, http.MethodPost, "/v1/operator/webhooks/"+hook.ID+"/test", "", ""); status >= 300 {
+			t.Fatal(status, code)
+		}
+		v.until("it is given up", 30*time.Second, func() bool {
+			var list api.WebhookList
+			if err := admin.do(v.ctx, http.MethodGet, "/v1/operator/webhooks", "", nil, &list); err != nil {
+				t.Fatal(err)
+			}
+			return list.Webhooks[0].Failing == n+1 && list.Webhooks[0].Waiting == 0
+		})
+	}
+	if n := asked.Load(); n != 3 {
+		t.Errorf("a receiver that is gone was asked %d times for three events", n)
+	}
+}
 
 // TestAReceiverThatHangsDelaysNobodyElse: it says nothing for as long as it is asked, with
 // a long queue that is older than another receiver's, which hears all of its own meanwhile.

@@ -105,6 +105,13 @@ func (s *Store) Items() []order.Item {
 	return slices.Clone(s.items)
 }
 
+// Updates returns the outbox, oldest first; nothing leaves it.
+func (s *Store) Updates() []order.Update {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.updates)
+}
+
 // Audits returns the rows of privileged acts.
 func (s *Store) Audits() []order.Audit {
 	s.mu.Lock()

@@ -6,3 +6,9 @@ export const presets = {
   amap: { tiles: 'https://webrd01.is.autonavi.com/appmaptile?lang=zh_cn&size=1&scale=1&style=8&x={x}&y={y}&z={z}', attribution: '© 高德地图', datum: 'gcj02' },
   osm: { tiles: 'https://tile.openstreetmap.org/{z}/{x}/{y}.png', attribution: '© OpenStreetMap', datum: 'wgs84' },
 }
+
+/**
+ * escaped is a text as Leaflet wants it, which takes attributions for HTML.
+ * @param {string} text
+ */
+export const escaped = text => text.replace(/[&<>"']/g, c => `&#${c.charCodeAt(0)};`)

@@ -6,6 +6,7 @@ import { L } from '../lib/leaflet.js'
 import { into, outOf } from '../lib/datum.js'
 import { Drawing, GroundLayer, onTheme } from '../lib/ground.js'
 import { language, t } from '../lib/words.js'
+import { escaped } from './basemaps.js'
 
 // pin is a marker with a name, which Leaflet gives to pictures alone.
 function pin(at, icon, word, more) {
@@ -54,8 +55,8 @@ export function FenceMap(props) {
       h.bases = bases.filter(Boolean)
       if (settings?.map?.tiles) {
         h.datum = settings.map.datum
-        h.tiles = L.tileLayer(settings.map.tiles, { maxZoom: 22, maxNativeZoom: 18, attribution: settings.map.attribution }).addTo(map)
-        if (settings.map.attribution) L.control.attribution({ prefix: false }).addAttribution(settings.map.attribution).addTo(map)
+        h.tiles = L.tileLayer(settings.map.tiles, { maxZoom: 22, maxNativeZoom: 18 }).addTo(map)
+        if (settings.map.attribution) L.control.attribution({ prefix: false }).addAttribution(escaped(settings.map.attribution)).addTo(map)
         ground.plain = true
       }
       paint(h)
