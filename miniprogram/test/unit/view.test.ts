@@ -206,7 +206,7 @@ test('every line, measure and reason of ours has words of its own', () => {
 
 /** What only staff, devices or WeChat's servers can meet, or what only a mistake of this client's could bring. */
 const notRiders =
-  /^(bad_request|cursor_invalid|idempotency_key|notice_|role_|route_|method_|not_acceptable|body_too_slow|media_type|too_many_waits|code_bound|code_of_other|code_batch_|label_|exists$|first_run|last_admin|confirmation_|reason_missing|refund_too|tariff_invalid|value_invalid|reference_|venue_unknown|rider_unknown|payment_unknown|open_item|close_unknown|api_key|unauthenticated|sign_in_|cross_origin|venue_scope|login_needed|fleet_unread|invite_|password_|passkey|refund_waits|second_person_|bulk_|settings_changed|word_refused|fault_|.*_unknown$)/
+  /^(bad_request|cursor_invalid|idempotency_key|notice_|role_|route_|method_|not_acceptable|body_too_slow|media_type|too_many_waits|code_bound|code_of_other|code_batch_|label_|exists$|first_run|last_admin|confirmation_|reason_missing|refund_too|tariff_invalid|value_invalid|reference_|venue_unknown|rider_unknown|payment_unknown|open_item|close_unknown|api_key|unauthenticated|sign_in_|cross_origin|venue_scope|login_needed|proof_needed|fleet_unread|invite_|password_|passkey|refund_waits|second_person_|bulk_|settings_changed|word_refused|fault_|.*_unknown$)/
 
 test('every refusal that a rider can meet has a title and a sentence', () => {
   const openapi = JSON.parse(fs.readFileSync(path.join(__dirname, '../../../api/openapi.json'), 'utf8'))
