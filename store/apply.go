@@ -111,6 +111,13 @@ func queueAudit(b *pgx.Batch, a order.Audit) {
 		a.ID, a.Staff, a.Act, a.Object, a.Reason, nilJSON(a.Before), nilJSON(a.After), a.At)
 }
 
+// audited writes the row of a privileged act in the act's transaction.
+func audited(ctx context.Context, tx pgx.Tx, a order.Audit) error {
+	b := &pgx.Batch{}
+	queueAudit(b, a)
+	return tx.SendBatch(ctx, b).Close()
+}
+
 // replaced wraps an UPDATE ... RETURNING 1 so that a missed row aborts the
 // transaction.
 func replaced(update, what string) string {

@@ -119,9 +119,7 @@ func (db *DB) BindCode(ctx context.Context, bind order.BindCode) (order.Code, er
 		return fail(err)
 	}
 	a.Object, a.Before, a.After = "device "+string(bind.Device), codesJSON(h.Code), codesJSON(after)
-	b := &pgx.Batch{}
-	queueAudit(b, a)
-	if err := tx.SendBatch(ctx, b).Close(); err != nil {
+	if err := audited(ctx, tx, a); err != nil {
 		return fail(err)
 	}
 	if err := tx.Commit(ctx); err != nil {
@@ -185,9 +183,7 @@ func (db *DB) SwapCodes(ctx context.Context, one, other string, a order.Audit) (
 	}
 	a.Act, a.Object = "code.swap", fmt.Sprintf("device %s and device %s", x.Device, y.Device)
 	a.Before, a.After = codesJSON(x.Code, y.Code), codesJSON(after[:]...)
-	b := &pgx.Batch{}
-	queueAudit(b, a)
-	if err := tx.SendBatch(ctx, b).Close(); err != nil {
+	if err := audited(ctx, tx, a); err != nil {
 		return fail(err)
 	}
 	if err := tx.Commit(ctx); err != nil {

@@ -159,9 +159,7 @@ func (db *DB) HaltBulk(ctx context.Context, id string, a order.Audit) error {
 	if tag.RowsAffected() == 0 {
 		return fmt.Errorf("halt bulk: %w", order.ErrWrongState)
 	}
-	b := &pgx.Batch{}
-	queueAudit(b, a)
-	if err := tx.SendBatch(ctx, b).Close(); err != nil {
+	if err := audited(ctx, tx, a); err != nil {
 		return fmt.Errorf("halt bulk: %w", err)
 	}
 	return tx.Commit(ctx)

@@ -76,9 +76,7 @@ func (db *DB) ReplaceCode(ctx context.Context, old, number string, a order.Audit
 	if a.Before, a.After = codesJSON(was.Code), codesJSON(c); c.Device == "" {
 		a.Object = codeObject(c)
 	}
-	b := &pgx.Batch{}
-	queueAudit(b, a)
-	if err := tx.SendBatch(ctx, b).Close(); err != nil {
+	if err := audited(ctx, tx, a); err != nil {
 		return fail(err)
 	}
 	return c, tx.Commit(ctx)

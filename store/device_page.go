@@ -27,9 +27,7 @@ func (db *DB) AddNote(ctx context.Context, n order.Note, a order.Audit) error {
 	if tag.RowsAffected() == 0 {
 		return fmt.Errorf("note on device %s: %w", n.Device, order.ErrNotFound)
 	}
-	b := &pgx.Batch{}
-	queueAudit(b, a)
-	if err := tx.SendBatch(ctx, b).Close(); err != nil {
+	if err := audited(ctx, tx, a); err != nil {
 		return fmt.Errorf("note on device %s: %w", n.Device, err)
 	}
 	return tx.Commit(ctx)

@@ -113,9 +113,7 @@ func (db *DB) RevokeLogin(ctx context.Context, id, staff string, a order.Audit) 
 		if err != nil {
 			return err
 		}
-		b := &pgx.Batch{}
-		queueAudit(b, a)
-		return tx.SendBatch(ctx, b).Close()
+		return audited(ctx, tx, a)
 	})
 	if err != nil {
 		return fmt.Errorf("revoke login: %w", err)

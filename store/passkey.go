@@ -84,9 +84,7 @@ func (db *DB) RevokePasskey(ctx context.Context, id, staff string, a order.Audit
 		if err := adminLeft(ctx, tx); err != nil {
 			return err
 		}
-		b := &pgx.Batch{}
-		queueAudit(b, a)
-		return tx.SendBatch(ctx, b).Close()
+		return audited(ctx, tx, a)
 	})
 	if err != nil {
 		return fmt.Errorf("revoke passkey: %w", err)

@@ -96,9 +96,7 @@ func (db *DB) FindRiders(ctx context.Context, q order.RiderQuery, a order.Audit)
 		if found, err = pgx.CollectRows(rows, pgx.RowToStructByPos[order.RiderRow]); err != nil {
 			return err
 		}
-		b := &pgx.Batch{}
-		queueAudit(b, a)
-		return tx.SendBatch(ctx, b).Close()
+		return audited(ctx, tx, a)
 	})
 	var pg *pgconn.PgError
 	if errors.As(err, &pg) && pg.Code == "57014" && ctx.Err() == nil { // the statement's time was over

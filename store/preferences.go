@@ -59,9 +59,7 @@ func (db *DB) PutPreferences(ctx context.Context, p order.Preferences, a order.A
 		return fmt.Errorf("set preferences: %w", order.ErrWrongState)
 	}
 	a.Before, a.After = before, value
-	b := &pgx.Batch{}
-	queueAudit(b, a)
-	if err := tx.SendBatch(ctx, b).Close(); err != nil {
+	if err := audited(ctx, tx, a); err != nil {
 		return fmt.Errorf("set preferences: %w", err)
 	}
 	return tx.Commit(ctx)

@@ -110,9 +110,7 @@ func (db *DB) endRefund(ctx context.Context, id string, a order.Audit) (ended bo
 			return err
 		}
 		ended = true
-		b := &pgx.Batch{}
-		queueAudit(b, a)
-		return tx.SendBatch(ctx, b).Close()
+		return audited(ctx, tx, a)
 	})
 	return ended, err
 }

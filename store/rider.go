@@ -70,9 +70,7 @@ func (db *DB) BlockRider(ctx context.Context, rider string, blocked bool, a orde
 	if err != nil {
 		return fmt.Errorf("block rider: %w", err)
 	}
-	b := &pgx.Batch{}
-	queueAudit(b, a)
-	if err := tx.SendBatch(ctx, b).Close(); err != nil {
+	if err := audited(ctx, tx, a); err != nil {
 		return fmt.Errorf("block rider: %w", err)
 	}
 	return tx.Commit(ctx)

@@ -276,9 +276,7 @@ func (db *DB) RevokeAPIKey(ctx context.Context, id string, a order.Audit) error 
 		if err := adminLeft(ctx, tx); err != nil {
 			return err
 		}
-		b := &pgx.Batch{}
-		queueAudit(b, a)
-		return tx.SendBatch(ctx, b).Close()
+		return audited(ctx, tx, a)
 	})
 	if err != nil {
 		return fmt.Errorf("revoke api key: %w", err)
@@ -368,9 +366,7 @@ func (db *DB) CloseItem(ctx context.Context, id string, a order.Audit) error {
 	if tag.RowsAffected() == 0 {
 		return fmt.Errorf("open item: %w", order.ErrNotFound)
 	}
-	b := &pgx.Batch{}
-	queueAudit(b, a)
-	if err := tx.SendBatch(ctx, b).Close(); err != nil {
+	if err := audited(ctx, tx, a); err != nil {
 		return fmt.Errorf("close item: %w", err)
 	}
 	return tx.Commit(ctx)
@@ -401,9 +397,7 @@ func (db *DB) AssignItem(ctx context.Context, id, owner string, a order.Audit) e
 	if tag.RowsAffected() == 0 {
 		return fail(fmt.Errorf("member %s: %w", owner, order.ErrUnknown))
 	}
-	b := &pgx.Batch{}
-	queueAudit(b, a)
-	if err := tx.SendBatch(ctx, b).Close(); err != nil {
+	if err := audited(ctx, tx, a); err != nil {
 		return fail(err)
 	}
 	return tx.Commit(ctx)

@@ -107,9 +107,7 @@ func (db *DB) AddTariff(ctx context.Context, r order.TariffRow, a order.Audit) (
 		VALUES ($1, $2, $3, $4, $5, $6, $7)`, t.ID, t.Version, r.Venue, r.Kind, t, r.EffectiveAt, r.Group); err != nil {
 		return t, fmt.Errorf("add tariff %s: %w", t.ID, domainError(err))
 	}
-	b := &pgx.Batch{}
-	queueAudit(b, a)
-	if err := tx.SendBatch(ctx, b).Close(); err != nil {
+	if err := audited(ctx, tx, a); err != nil {
 		return t, fmt.Errorf("add tariff %s: %w", t.ID, err)
 	}
 	return t, tx.Commit(ctx)

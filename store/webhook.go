@@ -82,9 +82,7 @@ func (db *DB) changeWebhook(ctx context.Context, id string, a order.Audit, state
 	if _, err := tx.Exec(ctx, statement, append([]any{id}, args...)...); err != nil {
 		return fail(domainError(err))
 	}
-	b := &pgx.Batch{}
-	queueAudit(b, a)
-	if err := tx.SendBatch(ctx, b).Close(); err != nil {
+	if err := audited(ctx, tx, a); err != nil {
 		return fail(err)
 	}
 	return tx.Commit(ctx)
