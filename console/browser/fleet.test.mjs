@@ -159,3 +159,11 @@ test('dark and in Chinese it is sound too', async () => {
   await row(page, 'pump-02').getByText('已急停').waitFor()
   await sound(page, 'dark-chinese')
 })
+
+test('a filter that finds nothing can be read', async () => {
+  const page = await open({ path: '/?problem=evidence_gap' })
+  const chip = page.locator('.chip.none[aria-pressed=true]')
+  await chip.waitFor()
+  // The count has no ground of its own then, so it must have the chip's colour.
+  assert.equal(await chip.locator('.count').evaluate(e => getComputedStyle(e).color), await chip.evaluate(e => getComputedStyle(e).color))
+})
