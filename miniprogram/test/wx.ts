@@ -85,6 +85,7 @@ export class Phone {
   writes: number[] = []
   errors: unknown[] = []
   title = ''
+  headlines: string[] = [] // each title of an order's screen as it came
   tornWrites = 0
 
   private app: Any
@@ -202,6 +203,8 @@ export class Phone {
         for (const s of steps.slice(0, -1)) at = at[s]
         at[steps.at(-1) as string] = copy
       }
+      const headline = self.data.v?.title
+      if (headline && this.headlines.at(-1) !== headline) this.headlines.push(headline)
     }
     self.triggerEvent = () => undefined
     for (const [name, f] of Object.entries(def.methods ?? {}) as [string, Any][]) self[name] = f.bind(self)
