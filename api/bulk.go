@@ -37,9 +37,9 @@ type BulkFilter struct {
 	Q        string   `json:"q,omitempty" maxLength:"64" doc:"Part of the id, or of the venue's id or name"`
 	Venue    string   `json:"venue,omitempty" maxLength:"32"`
 	Kind     string   `json:"kind,omitempty" maxLength:"16" doc:"lock, pump"`
-	State    string   `json:"state,omitempty" maxLength:"40" doc:"available, in_use, reserved, unresolved, blocked, offline, not_in_service, stopped, never_heard"`
+	State    string   `json:"state,omitempty" maxLength:"40" doc:"available, in_use, reserved, unresolved, blocked, offline, maintenance, stopped, never_heard, out_of_service, retired"`
 	Service  string   `json:"service,omitempty" maxLength:"40" doc:"in_service, maintenance, out_of_service, retired"`
-	Problem  string   `json:"problem,omitempty" maxLength:"40" doc:"any, offline, unresolved, low_battery, evidence_gap, unlock_failures, clock_drift, outside, open_item, stopped, out_of_service, rekey"`
+	Problem  string   `json:"problem,omitempty" maxLength:"40" doc:"any, offline, unresolved, low_battery, evidence_gap, unlock_failures, clock_drift, outside, open_item, stopped, out_of_service, rekey, maintenance, jammed"`
 	Battery  string   `json:"battery,omitempty" maxLength:"3" doc:"Below so many percent"`
 	Firmware string   `json:"firmware,omitempty" maxLength:"64"`
 	Box      string   `json:"box,omitempty" maxLength:"100" doc:"south,west,north,east"`

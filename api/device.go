@@ -61,6 +61,7 @@ type Outlet struct {
 	Order        string       `json:"order,omitempty" doc:"The live one"`
 	Block        string       `json:"block,omitempty" doc:"unproven or await_closed: it waits for its device's word"`
 	Closed       *bool        `json:"closed,omitempty" doc:"As the device last stated"`
+	Jammed       bool         `json:"jammed,omitempty" doc:"Its bolt would not move when it was last to open; until it opens, or the device is put into service"`
 	Opens        uint64       `json:"opens" doc:"As counted by the device"`
 	Nozzles      []Nozzle     `json:"nozzles,omitempty" doc:"Of a pump's side"`
 	Live         *LiveFigures `json:"live,omitempty" doc:"What its display shows; unsigned"`
@@ -84,6 +85,8 @@ type DevicePage struct {
 // DeviceDetail is a device with what went to it and what it said, newest first.
 type DeviceDetail struct {
 	Device
+	State    string         `json:"state" doc:"As /v1/operator/fleet has it, in words"`
+	Problems []string       `json:"problems" doc:"As /v1/operator/fleet has them, in words"`
 	Commands []Command      `json:"commands"`
 	Evidence []Evidence     `json:"evidence"`
 	Codes    []Code         `json:"codes"`
@@ -136,7 +139,7 @@ func (a *API) deviceOf(row order.DeviceRow, venues []order.Venue) Device {
 	}
 	live := a.displays(row)
 	v.Outlets = each(row.Outlets, func(o device.Outlet) Outlet {
-		shown := Outlet{N: int(o.N), Availability: string(d.Availability(o, false, now)), Order: o.Order,
+		shown := Outlet{N: int(o.N), Jammed: o.Jammed, Availability: string(d.Availability(o, false, now)), Order: o.Order,
 			Block: string(o.Block), Opens: o.Opens, Nozzles: nozzlesOf(o.Meter, true), Live: live[o.N]}
 		if o.Stated.Known {
 			shown.Closed = &o.Stated.Closed
@@ -204,7 +207,7 @@ func (a *API) getDevice(ctx context.Context, in *devicePath) (*deviceDetailOutpu
 	}
 	out := &deviceDetailOutput{DeviceDetail{Device: a.deviceOf(rows[0], venues), Commands: shown, Evidence: each(evidence, evidenceOf),
 		Codes: each(codes, a.codeOf)}}
-	return out, a.addPage(ctx, rows[0], since, &out.Body)
+	return out, a.addPage(ctx, rows[0], venues, since, &out.Body)
 }
 
 // ServiceBody is the switch of a device.

@@ -24,9 +24,9 @@ type DeviceFilter struct {
 	Q       string `query:"q" maxLength:"64" doc:"Part of the id, or of the venue's id or name"`
 	Venue   string `query:"venue" pattern:"^[A-Za-z0-9_-]{1,32}$"`
 	Kind    string `query:"kind" maxLength:"16" doc:"lock or pump"`
-	State   string `query:"state" maxLength:"40" doc:"available, in_use, reserved, unresolved, blocked, offline, not_in_service, stopped or never_heard"`
+	State   string `query:"state" maxLength:"40" doc:"available, in_use, reserved, unresolved, blocked, offline, maintenance, stopped, never_heard, out_of_service or retired"`
 	Service string `query:"service" enum:"in_service,maintenance,out_of_service,retired"`
-	Problem string `query:"problem" maxLength:"40" doc:"any, offline, unresolved, low_battery, evidence_gap, unlock_failures, clock_drift, outside, open_item, stopped, out_of_service or rekey"`
+	Problem string `query:"problem" maxLength:"40" doc:"any, offline, unresolved, low_battery, evidence_gap, unlock_failures, clock_drift, outside, open_item, stopped, out_of_service, rekey, maintenance or jammed"`
 }
 
 // picked returns the devices of a filter behind an id, at most limit, by id.

@@ -14,6 +14,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 
 	"github.com/unlatch/unlatch/device"
+	"github.com/unlatch/unlatch/live"
 	"github.com/unlatch/unlatch/order"
 )
 
@@ -30,6 +31,8 @@ type DevicePages interface {
 	CommandPage(ctx context.Context, id device.ID, since time.Time, after string, limit int) ([]device.Command, error)
 	EvidencePage(ctx context.Context, id device.ID, since time.Time, after order.EvidenceAt, limit int) ([]device.Evidence, error)
 	EvidenceGaps(ctx context.Context, id device.ID) ([]order.EvidenceGap, error)
+	// FleetRows reads devices of those ids as the fleet shows them, and the clock.
+	FleetRows(ctx context.Context, ids []device.ID) ([]order.FleetRow, time.Time, error)
 	// DevicesByID lists by id; unknown ones are left out.
 	DevicesByID(ctx context.Context, ids []device.ID) ([]order.DeviceRow, error)
 }
@@ -149,8 +152,11 @@ func gapOf(g order.EvidenceGap) EvidenceGap {
 }
 
 // addPage fills what only the page of one device shows.
-func (a *API) addPage(ctx context.Context, row order.DeviceRow, since time.Time, v *DeviceDetail) error {
+func (a *API) addPage(ctx context.Context, row order.DeviceRow, venues []order.Venue, since time.Time, v *DeviceDetail) error {
 	d := row.Device
+	if err := a.addGlance(ctx, d, venues, v); err != nil {
+		return err
+	}
 	v.Wanted = DeviceWanted{Service: string(d.Service), ServerKey: a.Orders.Env.Keys.Name}
 	v.Says = DeviceSays{Firmware: d.Firmware, HeardAt: optionalTime(d.HeardAt), Age: ageOf(d.HeardAt), Battery: v.Battery, ServerKey: d.ServerKey,
 		Applied: d.Applied, Highest: d.Head.Highest}
@@ -181,6 +187,24 @@ func (a *API) addPage(ctx context.Context, row order.DeviceRow, since time.Time,
 	notes, err := a.Store.Notes(ctx, d.ID, since, notesMost)
 	v.Notes = each(notes, noteOf)
 	return err
+}
+
+// addGlance fills what the fleet shows of the device, by the same rule.
+func (a *API) addGlance(ctx context.Context, d device.Device, venues []order.Venue, v *DeviceDetail) error {
+	prefs, err := a.Store.Preferences(ctx)
+	if err != nil {
+		return err
+	}
+	rows, now, err := a.Store.FleetRows(ctx, []device.ID{d.ID})
+	if err != nil || len(rows) == 0 {
+		return err
+	}
+	i := slices.IndexFunc(venues, func(w order.Venue) bool { return w.ID == d.Venue })
+	if i < 0 {
+		return fmt.Errorf("venue %s of %s: %w", d.Venue, d.ID, order.ErrNotFound)
+	}
+	v.State, v.Problems = live.Glance(rows[0], order.Glimpse{Battery: v.Battery}, venues[i], prefs, now)
+	return nil
 }
 
 // ageOf is whole seconds since a moment; nil for the zero time.
@@ -343,7 +367,7 @@ type Diagnosis struct {
 
 // Finding is one thing that is so.
 type Finding struct {
-	Code     string         `json:"code" doc:"device_offline, never_heard, out_of_service, maintenance, retired, stopped, outlet_busy, outlet_reserved, outlet_open, block_unproven, block_await_closed, venue_closed, venue_not_open, no_tariff, code_missing, evidence_gap, evidence_floor, low_battery, command_unanswered, last_start_failed, clock_stale, key_behind, outside or all_well"`
+	Code     string         `json:"code" doc:"device_offline, never_heard, out_of_service, maintenance, retired, stopped, outlet_busy, outlet_reserved, outlet_open, block_unproven, block_await_closed, venue_closed, venue_not_open, no_tariff, code_missing, evidence_gap, evidence_floor, low_battery, command_unanswered, last_start_failed, jammed, clock_stale, key_behind, outside or all_well"`
 	Severity string         `json:"severity" enum:"blocks,warns,ok"`
 	Facts    map[string]any `json:"facts" doc:"Numbers, ids and words of the API, by name"`
 	Action   *FindingAction `json:"action,omitempty" doc:"What mends it from afar"`

@@ -43,12 +43,13 @@ type FleetColumns struct {
 	Kinds     []string  `json:"kinds" doc:"What column kind counts in"`
 	Venues    []string  `json:"venues" doc:"What column venue counts in"`
 	Firmwares []string  `json:"firmwares" doc:"What column firmware counts in"`
+	Failing   int       `json:"failures_per_day" doc:"From how many failures on they are a problem"`
 	N         int       `json:"n" doc:"How many devices"`
 	ID        []string  `json:"id"`
 	Kind      []int     `json:"kind"`
 	Venue     []int     `json:"venue"`
 	Service   []int     `json:"service" doc:"0 in_service, 1 maintenance, 2 out_of_service, 3 retired"`
-	State     []int     `json:"state" doc:"0 available, 1 in use, 2 reserved, 3 unresolved, 4 blocked, 5 offline, 6 not in service, 7 stopped, 8 never heard"`
+	State     []int     `json:"state" doc:"0 available, 1 in use, 2 reserved, 3 unresolved, 4 blocked, 5 offline, 6 in maintenance, 7 stopped, 8 never heard, 9 out of service, 10 retired"`
 	Battery   []int     `json:"battery" doc:"Percent as last told, unsigned; -1 not known"`
 	Lat       []*int    `json:"lat" doc:"Millionths of a degree, WGS-84"`
 	Lng       []*int    `json:"lng"`
@@ -56,7 +57,7 @@ type FleetColumns struct {
 	Firmware  []int     `json:"firmware"`
 	Outlets   []int     `json:"outlets"`
 	Orders    []int     `json:"orders" doc:"Live ones"`
-	Problems  []int     `json:"problems" doc:"Bits: 1 offline, 2 unresolved, 4 low battery, 8 evidence behind a gap, 16 unlock failures, 32 clock drift, 64 outside of the venue, 128 open item, 256 stopped, 512 out of service, 1024 behind the signing key"`
+	Problems  []int     `json:"problems" doc:"Bits: 1 offline, 2 unresolved, 4 low battery, 8 evidence behind a gap, 16 unlock failures, 32 clock drift, 64 outside of the venue, 128 open item, 256 stopped, 512 out of service, 1024 behind the signing key, 2048 in maintenance, 4096 its bolt jammed when it was last to open"`
 	Failures  []int     `json:"failures" doc:"Unlocks of the venue's day that came to nothing; not those that riders cancelled"`
 	Since     []int64   `json:"since" doc:"Unix seconds at which the state began; 0 not known"`
 }

@@ -43,6 +43,16 @@ type OperatorOrder struct {
 	Evidence []string   `json:"evidence"`
 	Spans    []Span     `json:"spans"`
 	DueAt    *time.Time `json:"due_at,omitempty"`
+	Acts     []OrderAct `json:"acts,omitempty" doc:"What staff did to it, oldest first; absent in lists"`
+}
+
+// OrderAct is what a member of staff did to an order, with the reason that they gave.
+type OrderAct struct {
+	Act    string    `json:"act" doc:"order.unlock, order.end, order.void or order.decide"`
+	Reason string    `json:"reason,omitempty"`
+	Staff  string    `json:"staff"`
+	Name   string    `json:"name,omitempty"`
+	At     time.Time `json:"at"`
 }
 
 // Span is a stretch of one boot during which the use is proved.
@@ -91,6 +101,11 @@ func (a *API) operatorOrder(ctx context.Context, id string) (*operatorOrderOutpu
 	}
 	v := operatorOrderOf(o, moves)
 	v.Live = a.liveOf(o)
+	acts, err := a.Store.OrderActs(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	v.Acts = each(acts, func(r order.AuditRow) OrderAct { return OrderAct{r.Act, r.Reason, r.Staff, r.Name, r.At} })
 	if err := a.addPayments(ctx, o, &v.Order, plainPaymentOf); err != nil {
 		return nil, err
 	}

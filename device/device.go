@@ -172,6 +172,7 @@ type Outlet struct {
 
 	Stated Stated // the newest statement about the bolt or valve
 	Opens  uint64 // physical openings, as counted by the device
+	Jammed bool   // the newest word on a start was that the bolt would not move; until it opens or staff put it into service
 	Meter  Meter  // what flows through it; zero for kinds that meter nothing
 
 	Reservation Reservation // for whom it is kept

@@ -14,7 +14,7 @@ import (
 // Filter picks devices as the console's address does; empty fields pick everything.
 // testdata/filter.json holds what console/web/lib/fleet.js and this must agree on.
 type Filter struct {
-	Q        string // part of the id, or of its venue's id or name; upper and lower case are the same
+	Q        string // part of the id, where zeros before a number may be left out, or of its venue's id or name; upper and lower case are the same
 	Venue    string
 	Kind     string // one of order.Kinds
 	State    string // a word of StateWords
@@ -27,11 +27,12 @@ type Filter struct {
 }
 
 // StateWords are the states of a row by their number.
-var StateWords = []string{"available", "in_use", "reserved", "unresolved", "blocked", "offline", "not_in_service", "stopped", "never_heard"}
+var StateWords = []string{"available", "in_use", "reserved", "unresolved", "blocked", "offline", "maintenance", "stopped", "never_heard",
+	"out_of_service", "retired"}
 
 // ProblemWords are the problems of a row by their bit.
 var ProblemWords = []string{"offline", "unresolved", "low_battery", "evidence_gap", "unlock_failures", "clock_drift", "outside", "open_item",
-	"stopped", "out_of_service", "rekey"}
+	"stopped", "out_of_service", "rekey", "maintenance", "jammed"}
 
 var serviceWords = []string{string(device.InService), string(device.Maintenance), string(device.OutOfService), string(device.Retired)}
 
@@ -128,9 +129,24 @@ func (f Filter) compile() (func(r row, venueName string) bool, error) {
 			box != nil && !box.holds(r):
 			return false
 		}
-		return q == "" || strings.Contains(strings.ToLower(string(r.id)), q) || strings.Contains(strings.ToLower(r.venue), q) ||
+		return q == "" || strings.Contains(strings.ToLower(string(r.id)), q) || strings.Contains(unpadded(strings.ToLower(string(r.id))), q) ||
+			strings.Contains(strings.ToLower(r.venue), q) ||
 			strings.Contains(strings.ToLower(venueName), q)
 	}, nil
+}
+
+// unpadded takes the zeros away that stand before a number: bike-017 is found as bike-17.
+func unpadded(id string) string {
+	b := make([]byte, 0, len(id))
+	digit := func(i int) bool { return i >= 0 && i < len(id) && id[i] >= '0' && id[i] <= '9' }
+	for i := range len(id) {
+		inside := digit(i-1) && len(b) > 0 && b[len(b)-1] >= '0' && b[len(b)-1] <= '9' // of a number that has begun
+		if id[i] == '0' && digit(i+1) && !inside {
+			continue
+		}
+		b = append(b, id[i])
+	}
+	return string(b)
 }
 
 // box is a span of degrees, in millionths.

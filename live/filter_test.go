@@ -54,7 +54,7 @@ func TestFiltersPickWhatTheConsolePicks(t *testing.T) {
 			t.Errorf("%+v picks %v, want %v", test.Filter, got, test.Picks)
 		}
 	}
-	if len(file.Filters) < 10 || len(StateWords) != neverHeard+1 || 1<<(len(ProblemWords)-1) != ProblemKey {
+	if len(file.Filters) < 10 || len(StateWords) != retired+1 || 1<<(len(ProblemWords)-1) != ProblemJammed {
 		t.Error("words and numbers do not go together")
 	}
 	for _, wrong := range []Filter{{Kind: "boat"}, {State: "lost"}, {Service: "gone"}, {Problem: "none"}, {Battery: "0"}, {Battery: "x"}, {Box: "1,2,3"}, {Box: "3,2,1,4"}} {
@@ -72,7 +72,7 @@ func TestAKindIsItsOwnWord(t *testing.T) {
 		Kinds []string
 		Kind  []int
 	}
-	if err := json.Unmarshal(columns([]row{drum, bike}, "c", time.Now()), &said); err != nil {
+	if err := json.Unmarshal(columns([]row{drum, bike}, "c", 3, time.Now()), &said); err != nil {
 		t.Fatal(err)
 	}
 	if !slices.Equal(said.Kinds, []string{"washer", "lock"}) || !slices.Equal(said.Kind, []int{0, 1}) {
@@ -80,5 +80,29 @@ func TestAKindIsItsOwnWord(t *testing.T) {
 	}
 	if one := string(drum.json(nil)); !strings.Contains(one, `"kind":"washer"`) {
 		t.Errorf("on the stream a washer is %s", one)
+	}
+}
+
+// TestADeviceThatDoesNotServeIsCounted: each service has a state of its own, and what is in
+// maintenance, or jammed, is a problem at once; a retired device is none.
+func TestADeviceThatDoesNotServeIsCounted(t *testing.T) {
+	for _, c := range []struct {
+		service  device.Service
+		jammed   bool
+		state    string
+		problems []string
+	}{
+		{device.InService, false, "available", nil},
+		{device.InService, true, "available", []string{"jammed"}},
+		{device.Maintenance, false, "maintenance", []string{"maintenance"}},
+		{device.Maintenance, true, "maintenance", []string{"maintenance", "jammed"}},
+		{device.OutOfService, false, "out_of_service", []string{"out_of_service"}},
+		{device.Retired, true, "retired", nil},
+	} {
+		f := order.FleetRow{ID: "bike-1", Kind: device.Lock, Service: c.service, HeardAt: time.Now(), Jammed: c.jammed, Outlets: 1}
+		state, problems := Glance(f, order.Glimpse{}, order.Venue{}, order.DefaultPreferences(), time.Now())
+		if state != c.state || problems == nil || !slices.Equal(problems, c.problems) {
+			t.Errorf("%s, jammed %v: %s %q, want %s %q", c.service, c.jammed, state, problems, c.state, c.problems)
+		}
 	}
 }

@@ -21,6 +21,7 @@ type memory struct {
 	rows     []row  // by id
 	at       map[device.ID]int
 	ring     ring
+	failing  int     // from how many failures of a day on they are a problem
 	written  written // the newest snapshot of everything
 
 	// Of the loop alone, not guarded:
@@ -102,6 +103,9 @@ func (h *Hub) read(ctx context.Context, m *memory, news heard, all, by bool) ([]
 			all = true // every row may be shown otherwise
 		}
 		m.prefs = prefs
+		h.mu.Lock()
+		m.failing = prefs.Failures
+		h.mu.Unlock()
 	}
 	if all {
 		list, err := h.c.Fleet.Venues(ctx)

@@ -16,9 +16,11 @@ const (
 	unresolved
 	blocked
 	offline
-	notInService
+	maintenance
 	stopped
 	neverHeard
+	outOfService
+	retired
 )
 
 // The bits of a device's problems.
@@ -34,6 +36,8 @@ const (
 	ProblemStopped
 	ProblemOutOfService
 	ProblemKey
+	ProblemMaintenance
+	ProblemJammed
 )
 
 // row is a device as it is shown. Numbers are those of the columns.
@@ -99,6 +103,8 @@ func show(f order.FleetRow, g order.Glimpse, v order.Venue, p order.Preferences,
 		{f.Stopped && f.Service != device.Retired, ProblemStopped},
 		{f.Service == device.OutOfService, ProblemOutOfService},
 		{f.Behind, ProblemKey},
+		{f.Service == device.Maintenance, ProblemMaintenance},
+		{f.Jammed && f.Service != device.Retired, ProblemJammed},
 	} {
 		if is.so {
 			r.problems |= is.bit
@@ -107,11 +113,13 @@ func show(f order.FleetRow, g order.Glimpse, v order.Venue, p order.Preferences,
 	// The order of these is that of device.Availability: what staff want to hear first.
 	switch {
 	case f.Service == device.Retired:
-		r.state = notInService
+		r.state = retired
 	case f.Stopped:
 		r.state = stopped
+	case f.Service == device.Maintenance:
+		r.state = maintenance
 	case !serving:
-		r.state = notInService
+		r.state = outOfService
 	case f.Unproven > 0:
 		r.state = unresolved
 	case f.Orders > f.Pending:
@@ -139,6 +147,19 @@ func show(f order.FleetRow, g order.Glimpse, v order.Venue, p order.Preferences,
 		r.since = was.since
 	}
 	return r, until
+}
+
+// Glance is the state of a device and its problems, in the words of StateWords and
+// ProblemWords; never nil.
+func Glance(f order.FleetRow, g order.Glimpse, v order.Venue, p order.Preferences, now time.Time) (state string, problems []string) {
+	r, _ := show(f, g, v, p, now, row{})
+	problems = []string{}
+	for i, word := range ProblemWords {
+		if r.problems&(1<<i) != 0 {
+			problems = append(problems, word)
+		}
+	}
+	return StateWords[r.state], problems
 }
 
 // place says where a device is: as written, or by its own word where that is newer; then

@@ -54,12 +54,12 @@ func (h *Hub) Snapshot(ctx context.Context, scope Scope) (plain, small []byte, e
 // write copies the rows of a moment and writes them down.
 func (m *memory) write(h *Hub, scope Scope) []byte {
 	h.mu.Lock()
-	rows, next := slices.Clone(m.rows), m.ring.next
+	rows, next, failing := slices.Clone(m.rows), m.ring.next, m.failing
 	h.mu.Unlock()
 	if scope != nil {
 		rows = slices.DeleteFunc(rows, func(r row) bool { return !scope[r.venue] })
 	}
-	return columns(rows, m.cursor(next), time.Now())
+	return columns(rows, m.cursor(next), failing, time.Now())
 }
 
 func zipped(plain []byte) []byte {
@@ -71,7 +71,7 @@ func zipped(plain []byte) []byte {
 }
 
 // columns writes rows in columns, which compress better and parse faster than objects.
-func columns(rows []row, cursor string, at time.Time) []byte {
+func columns(rows []row, cursor string, failing int, at time.Time) []byte {
 	b := make([]byte, 0, 200+110*len(rows))
 	b = append(b, `{"at":`...)
 	b = quoted(b, at.UTC().Format(time.RFC3339Nano))
@@ -85,6 +85,7 @@ func columns(rows []row, cursor string, at time.Time) []byte {
 	b = kinds.json(append(b, `,"kinds":`...))
 	b = venues.json(append(b, `,"venues":`...))
 	b = firmwares.json(append(b, `,"firmwares":`...))
+	b = strconv.AppendInt(append(b, `,"failures_per_day":`...), int64(failing), 10)
 	b = strconv.AppendInt(append(b, `,"n":`...), int64(len(rows)), 10)
 	column := func(name string, each func(b []byte, i int) []byte) {
 		b = append(b, `,"`...)

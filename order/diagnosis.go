@@ -72,6 +72,7 @@ const (
 	FindBattery      = "low_battery"
 	FindUnanswered   = "command_unanswered"
 	FindLastFailed   = "last_start_failed"
+	FindJammed       = "jammed"
 	FindClock        = "clock_stale"
 	FindKey          = "key_behind"
 	FindOutside      = "outside"
@@ -320,8 +321,22 @@ func (x *examination) journal() {
 	}
 }
 
-// past: how the newest start of the outlet ended.
+// past: whether its bolt moved when it was last to, and how the newest start ended.
 func (x *examination) past() {
+	if x.out.Jammed {
+		// A rider's start would be sent, and its bolt is as it was: a service unlock that works
+		// tells that it opens again, or staff who put it into service.
+		x.unsure = true
+		facts := map[string]any{}
+		if i := slices.IndexFunc(x.q.Evidence, func(e device.Evidence) bool {
+			return e.Outlet == x.out.N && e.Order != "" && (e.Kind == device.SaidFailed || e.Kind == device.SaidRejected && e.Reason == reasonJam)
+		}); i >= 0 {
+			e := x.q.Evidence[i]
+			facts["tried"], facts["order"], facts["age_s"] = e.Kind == device.SaidFailed, e.Order, x.age(e.Received)
+		}
+		x.add(FindJammed, "warns", facts, &FindingAction{"service-unlock", "unlock", map[string]any{"device": string(x.t.device.ID), "outlet": int(x.out.N)}})
+		return
+	}
 	i := slices.IndexFunc(x.q.Recent, func(c device.Command) bool { return c.Kind == device.Start && c.Outlet == x.out.N })
 	if i < 0 {
 		return
@@ -337,10 +352,10 @@ func (x *examination) past() {
 			break
 		}
 	}
-	// A rider's start would be sent, and its bolt is as it was: only a hand at the device
-	// and a service unlock that works tell that it opens again.
-	x.unsure = facts["reason"] == "jam" || c.State == device.OutcomeUnknown
-	x.add(FindLastFailed, "warns", facts, &FindingAction{"service-unlock", "unlock", map[string]any{"device": string(x.t.device.ID), "outlet": int(x.out.N)}})
+	try := &FindingAction{"service-unlock", "unlock", map[string]any{"device": string(x.t.device.ID), "outlet": int(x.out.N)}}
+	// A start would be sent: of what lost power in mid-movement only the next one tells.
+	x.unsure = x.unsure || c.State == device.OutcomeUnknown
+	x.add(FindLastFailed, "warns", facts, try)
 }
 
 // offers is what an outlet offers now, by a snapshot of its device, to somebody for whom

@@ -153,10 +153,15 @@ func TestADiagnosisSaysWhatAScanWouldLeadTo(t *testing.T) {
 		{order.FindFloor, "warns", "yes", nil, func(q *order.Diagnosing) { q.Gaps = []order.EvidenceGap{{From: 1, To: 1, Lost: true}} }, ""},
 		{order.FindBattery, "blocks", "no", func(_ *scene, c *toldOf) { c.percent = new(int) }, nil, ""},
 		{order.FindBattery, "warns", "yes", func(_ *scene, c *toldOf) { c.percent = new(int); *c.percent = 15 }, nil, ""},
-		{order.FindLastFailed, "warns", "yes", func(s *scene, _ *toldOf) {
+		{order.FindJammed, "warns", "unknown", func(s *scene, _ *toldOf) {
 			s.topUp(ben, 5000)
 			_, cmd := s.place(by(ben), epoch(s))
 			s.hear(s.locks["bike-1"].jams(cmd))
+		}, nil, ""},
+		{order.FindLastFailed, "warns", "yes", func(s *scene, _ *toldOf) {
+			s.topUp(ben, 5000)
+			_, cmd := s.place(by(ben), epoch(s))
+			s.hear(s.locks["bike-1"].rejects(cmd))
 		}, nil, ""},
 		{order.FindKey, "warns", "yes", func(s *scene, _ *toldOf) { s.svc.Env.Keys.Name = "another" }, nil, ""},
 		{order.FindOutside, "warns", "yes", put(with(func(v *order.Venue) {
@@ -184,7 +189,8 @@ func TestADiagnosisSaysWhatAScanWouldLeadTo(t *testing.T) {
 			if scan == "" {
 				scan = "bike-1"
 			}
-			if offered := s.offered(scan); offered != (c.opens == "yes") {
+			// A jammed lock is offered: nothing but its bolt stands in the way.
+			if offered := s.offered(scan); offered != (c.opens == "yes" || c.code == order.FindJammed) {
 				t.Errorf("a rider is served: %v; the diagnosis says %s", offered, d.Opens)
 			}
 		})
@@ -222,20 +228,79 @@ func TestAFailedStartIsToldWithItsReason(t *testing.T) {
 	s, _ := wired(t)
 	s.topUp(ben, 5000)
 	_, cmd := s.place(by(ben), epoch(s))
-	jam := s.locks["bike-1"].jams(cmd)
-	s.hear(jam)
-	d := s.diagnosing(func(q *order.Diagnosing) { q.Evidence = []device.Evidence{*jam.Word.Evidence} })
-	if f := d.Findings[0]; f.Code != order.FindLastFailed || f.Facts["reason"] != "jam" || f.Facts["command"] != cmd.ID || f.Action.Operation != "service-unlock" {
+	said := s.locks["bike-1"].rejects(cmd)
+	s.hear(said)
+	d := s.diagnosing(func(q *order.Diagnosing) { q.Evidence = []device.Evidence{*said.Word.Evidence} })
+	if f := d.Findings[0]; f.Code != order.FindLastFailed || f.Facts["reason"] != "low_battery" || f.Facts["command"] != cmd.ID || f.Action.Operation != "service-unlock" {
 		t.Errorf("findings %+v", d.Findings)
 	}
-	if d.Opens != "unknown" {
-		t.Errorf("a lock that jammed when it was last asked opens: %s", d.Opens)
+}
+
+// TestAJamLastsUntilItOpensOrStaffPutItIntoService: whoever asked, and whatever was said
+// or done in between.
+func TestAJamLastsUntilItOpensOrStaffPutItIntoService(t *testing.T) {
+	tries := map[string]struct {
+		say    func(l *lock, c device.Command) order.Hear
+		jammed bool
+	}{
+		"it tried in vain": {(*lock).jams, true},
+		"the bolt sticks": {func(l *lock, c device.Command) order.Hear {
+			return l.piece(device.SaidRejected, about(c), because("jam"))
+		}, true},
+		"its battery was too low": {func(l *lock, c device.Command) order.Hear {
+			return l.piece(device.SaidRejected, about(c), because("low_battery"))
+		}, false},
+		"it opened": {(*lock).opens, false},
 	}
-	// A hand saw to it: a later start that moved is the newest.
-	freed := cmd
-	freed.ID, freed.State, freed.Seq = "later", device.Executed, cmd.Seq+1
-	if d := s.diagnosing(func(q *order.Diagnosing) { q.Recent = append([]device.Command{freed}, q.Recent...) }); d.Opens != "yes" {
-		t.Errorf("after a start that moved: %s, %+v", d.Opens, d.Findings)
+	for name, try := range tries {
+		t.Run(name, func(t *testing.T) {
+			s, _ := wired(t)
+			l := s.locks["bike-1"]
+			s.topUp(ben, 5000)
+			start := func() device.Command { _, cmd := s.place(by(ben), epoch(s)); return cmd }
+			said := try.say(l, start())
+			s.hear(said)
+			if got := s.outlet("bike-1").Jammed; got != try.jammed {
+				t.Fatalf("jammed: %v, want %v", got, try.jammed)
+			}
+			if !try.jammed {
+				return
+			}
+			find := func() (codes []string, opens string, of order.Finding) {
+				d := s.diagnosing(func(q *order.Diagnosing) { q.Evidence = []device.Evidence{*said.Word.Evidence} })
+				for _, f := range d.Findings {
+					if codes = append(codes, f.Code); f.Code == order.FindJammed {
+						of = f
+					}
+				}
+				return codes, d.Opens, of
+			}
+			codes, opens, of := find()
+			if !slices.Equal(codes, []string{order.FindJammed}) || opens != "unknown" || of.Facts["tried"] != (said.Word.Evidence.Kind == device.SaidFailed) || of.Action.Operation != "service-unlock" {
+				t.Errorf("opens %s, %v, %+v", opens, codes, of)
+			}
+			switched := func(to device.Service) {
+				t.Helper()
+				if _, err := s.svc.SetService(context.Background(), order.SetService{Device: "bike-1", Service: to, Staff: staff}); err != nil {
+					t.Fatal(err)
+				}
+			}
+			// What is no word on the bolt leaves it.
+			s.hear(l.rejects(start()))
+			switched(device.Maintenance)
+			if codes, opens, _ := find(); !slices.Equal(codes, []string{order.FindMaintenance, order.FindJammed}) || opens != "no" {
+				t.Errorf("in maintenance it opens: %s, %v", opens, codes)
+			}
+			switched(device.InService)
+			if codes, opens, _ := find(); slices.Contains(codes, order.FindJammed) || opens != "yes" {
+				t.Errorf("put into service it opens: %s, %v", opens, codes)
+			}
+			s.hear(try.say(l, start()))
+			s.hear(l.opens(start()))
+			if s.outlet("bike-1").Jammed {
+				t.Error("it opened, and is jammed all the same")
+			}
+		})
 	}
 }
 

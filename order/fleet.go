@@ -32,6 +32,7 @@ type FleetRow struct {
 	Unproven int       // of them, those of which nobody knows whether they began
 	Blocked  bool      // an outlet takes no order until its device has spoken
 	Open     bool      // an outlet is stated open and nobody uses it
+	Jammed   bool      // the newest word on a start was that the bolt would not move
 	Kept     time.Time // until when an outlet is kept for a rider; zero = none is
 	Began    time.Time // when the oldest live order reached its state; zero = none
 	Doubted  time.Time // when the oldest of the Unproven became one; zero = none

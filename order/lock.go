@@ -18,6 +18,32 @@ func (lock) fits(p Provision) error {
 
 func (lock) pauses() bool { return true }
 
+// heard notes whether the bolt moves: it does once it opened for an order, and does not
+// where a start was tried in vain, or refused for a bolt that sticks.
+func (lock) heard(t *turn, e device.Evidence) error {
+	out := t.outlet(e.Outlet)
+	if out == nil || e.Order == "" {
+		return nil
+	}
+	jammed := out.Jammed
+	switch e.Kind {
+	case device.SeenExecuted, device.SaidEnded:
+		jammed = false
+	case device.SaidFailed:
+		jammed = true
+	case device.SaidRejected:
+		jammed = jammed || e.Reason == reasonJam
+	}
+	if jammed != out.Jammed {
+		out.Jammed = jammed
+		t.touchOutlet(out)
+	}
+	return nil
+}
+
+// reasonJam is a device's word for a bolt that does not reach its end.
+const reasonJam = "jam"
+
 // booted: a ride goes on over a boot that finds the bolt open; a bolt found shut
 // ended it, unless it was shut for a pause.
 func (lock) booted(t *turn, o *Order, e device.Evidence) error {

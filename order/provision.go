@@ -160,6 +160,9 @@ func (x SetService) Decide(s Snapshot, env Env) (Changes, device.Device, error) 
 	t.device.Service, t.device.ServiceReason = x.Service, x.Staff.Reason
 	t.dirty["device"] = true
 	for i := range t.outlets {
+		if x.Service == device.InService { // staff say that it is mended
+			t.outlets[i].Jammed = false
+		}
 		t.touchOutlet(&t.outlets[i])
 	}
 	before, _ := json.Marshal(map[string]any{"service": from})

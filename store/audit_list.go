@@ -33,6 +33,20 @@ func (db *DB) Audits(ctx context.Context, q order.AuditQuery, limit int) ([]orde
 	})
 }
 
+// OrderActs lists what staff did to an order, oldest first.
+func (db *DB) OrderActs(ctx context.Context, id string) ([]order.AuditRow, error) {
+	rows, err := db.pool.Query(ctx, `SELECT a.id::text, a.staff, a.act, a.object, a.reason, a.at, coalesce((SELECT s.name FROM staff s WHERE s.id::text = a.staff), '')
+		FROM audits a WHERE a.object = 'order ' || $1::text AND a.act LIKE 'order.%' ORDER BY a.id`, id)
+	if err != nil {
+		return nil, fmt.Errorf("acts on order %s: %w", id, err)
+	}
+	return pgx.CollectRows(rows, func(row pgx.CollectableRow) (order.AuditRow, error) {
+		var r order.AuditRow
+		err := row.Scan(&r.ID, &r.Staff, &r.Act, &r.Object, &r.Reason, &r.At, &r.Name)
+		return r, err
+	})
+}
+
 // literally is a text in which LIKE finds no wildcard.
 func literally(text string) string {
 	return strings.NewReplacer(`\`, `\\`, `%`, `\%`, `_`, `\_`).Replace(text)

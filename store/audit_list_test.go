@@ -50,3 +50,25 @@ func TestActsAreFoundByWhoWhatWhereAndWhen(t *testing.T) {
 		}
 	}
 }
+
+// TestActsOnAnOrderAreReadWithIt: with the reasons that staff gave, the oldest first, and
+// nothing that was done to another.
+func TestActsOnAnOrderAreReadWithIt(t *testing.T) {
+	db, _ := open(t)
+	base := time.Now().Truncate(time.Second)
+	for i, a := range []order.Audit{
+		{Staff: "s1", Act: "order.unlock", Object: "order o1", Reason: "the brake squeaks"},
+		{Staff: "s2", Act: "order.end", Object: "order o1", Reason: "left open"},
+		{Staff: "s2", Act: "order.end", Object: "order o11", Reason: "of another"},
+		{Staff: "s2", Act: "code.revoke", Object: "order o1", Reason: "of another kind"},
+	} {
+		a.ID, a.At = uuid.Must(uuid.NewV7()).String(), base.Add(time.Duration(i)*time.Minute)
+		if err := db.PutVenue(t.Context(), order.Venue{ID: "v", Name: "V", TimeZone: "UTC"}, a); err != nil {
+			t.Fatal(err)
+		}
+	}
+	rows, err := db.OrderActs(t.Context(), "o1")
+	if err != nil || len(rows) != 2 || rows[0].Reason != "the brake squeaks" || rows[0].Staff != "s1" || !rows[0].At.Equal(base) || rows[1].Act != "order.end" {
+		t.Errorf("%+v, %v", rows, err)
+	}
+}

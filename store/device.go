@@ -64,7 +64,7 @@ func queueDevice(b *pgx.Batch, d device.Device) {
 }
 
 const outletColumns = `device, n, order_id, block, next_seq, last_seq, stated_known, stated_closed, stated_boot,
-	stated_uptime, opens, meter, coalesce(reservation_id::text, ''), coalesce(reserved_for, ''), reserved_until, version`
+	stated_uptime, opens, jammed, meter, coalesce(reservation_id::text, ''), coalesce(reserved_for, ''), reserved_until, version`
 
 func scanOutlet(row pgx.Row) (device.Outlet, error) {
 	var o device.Outlet
@@ -72,7 +72,7 @@ func scanOutlet(row pgx.Row) (device.Outlet, error) {
 	var boot []byte
 	var until *time.Time
 	err := row.Scan(&o.Device, &o.N, &order, &o.Block, &o.NextSeq, &o.LastSeq, &o.Stated.Known, &o.Stated.Closed, &boot,
-		&o.Stated.Uptime, &o.Opens, &o.Meter, &o.Reservation.ID, &o.Reservation.Rider, &until, &o.Version)
+		&o.Stated.Uptime, &o.Opens, &o.Jammed, &o.Meter, &o.Reservation.ID, &o.Reservation.Rider, &until, &o.Version)
 	if until != nil {
 		o.Reservation.Until = *until
 	}
@@ -86,16 +86,16 @@ func scanOutlet(row pgx.Row) (device.Outlet, error) {
 func queueOutlet(b *pgx.Batch, o device.Outlet) {
 	args := []any{o.Device, o.N, o.Version, nilUUID(o.Order), o.Block, o.NextSeq, o.LastSeq, o.Stated.Known,
 		o.Stated.Closed, o.Stated.Boot[:], o.Stated.Uptime, o.Opens, o.Meter, nilUUID(o.Reservation.ID), nilUUID(o.Reservation.Rider),
-		nilTime(o.Reservation.Until)}
+		nilTime(o.Reservation.Until), o.Jammed}
 	if o.Version == 0 {
 		b.Queue(`INSERT INTO outlets (device, n, version, order_id, block, next_seq, last_seq, stated_known,
-			stated_closed, stated_boot, stated_uptime, opens, meter, reservation_id, reserved_for, reserved_until)
-			VALUES ($1, $2, $3 + 1, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)`, args...)
+			stated_closed, stated_boot, stated_uptime, opens, meter, reservation_id, reserved_for, reserved_until, jammed)
+			VALUES ($1, $2, $3 + 1, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)`, args...)
 		return
 	}
 	b.Queue(replaced(`UPDATE outlets SET version = $3 + 1, order_id = $4, block = $5, next_seq = $6, last_seq = $7,
 		stated_known = $8, stated_closed = $9, stated_boot = $10, stated_uptime = $11, opens = $12, meter = $13, reservation_id = $14,
-		reserved_for = $15, reserved_until = $16
+		reserved_for = $15, reserved_until = $16, jammed = $17
 		WHERE device = $1 AND n = $2 AND version = $3`, "outlet"), args...)
 }
 

@@ -225,6 +225,20 @@ func TestASearchFindsByWhatIsPrintedOrNamed(t *testing.T) {
 			t.Errorf("%q of %v finds %v, want %v", c.text, c.venues, got, c.want)
 		}
 	}
+	// Zeros before a number may be left out, and the very device stands first.
+	if _, err := conn.Exec(ctx, `INSERT INTO devices SELECT (jsonb_populate_record(d, jsonb_build_object('id', m.id))).* FROM devices d, unnest(ARRAY['moped-007', 'moped-070', 'moped-700']) m(id) WHERE d.id = 'bike-1'`); err != nil {
+		t.Fatal(err)
+	}
+	for text, want := range map[string][]string{"moped-7": {"moped-007", "moped-070", "moped-700"}, "moped-07": {"moped-070"}, "MOPED-70": {"moped-070", "moped-700"}, "moped-007": {"moped-007"}} {
+		hits, err := db.Search(ctx, text, "", nil, 20)
+		var got []string
+		for _, h := range hits {
+			got = append(got, h.ID)
+		}
+		if err != nil || !slices.Equal(got, want) {
+			t.Errorf("%q finds %v, %v; want %v", text, got, err, want)
+		}
+	}
 	if hits, err := db.Search(ctx, "bike", "", nil, 2); err != nil || len(hits) != 2 {
 		t.Errorf("at most two: %v, %v", hits, err)
 	}

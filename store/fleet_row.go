@@ -59,12 +59,14 @@ func (db *DB) FleetRows(ctx context.Context, ids []device.ID) (rows []order.Flee
 		})
 	}
 	var n int
-	var blocked, open bool
+	var blocked, open, jammed bool
 	var kept, began, doubted *time.Time
-	each(`SELECT o.device, count(*), bool_or(o.block <> ''), bool_or(o.order_id IS NULL AND o.block = '' AND o.stated_known AND NOT o.stated_closed),
+	each(`SELECT o.device, count(*), bool_or(o.block <> ''), bool_or(o.order_id IS NULL AND o.block = '' AND o.stated_known AND NOT o.stated_closed), bool_or(o.jammed),
 			max(o.reserved_until) FILTER (WHERE o.reservation_id IS NOT NULL AND o.order_id IS NULL)
 		FROM outlets o WHERE true`+some("o.device")+` GROUP BY o.device`,
-		func(f *order.FleetRow) { f.Outlets, f.Blocked, f.Open, f.Kept = n, blocked, open, timeOf(kept) }, &n, &blocked, &open, &kept)
+		func(f *order.FleetRow) {
+			f.Outlets, f.Blocked, f.Open, f.Jammed, f.Kept = n, blocked, open, jammed, timeOf(kept)
+		}, &n, &blocked, &open, &jammed, &kept)
 	var pending, unproven int
 	each(`SELECT o.device, count(*), count(*) FILTER (WHERE o.state = 'pending'), count(*) FILTER (WHERE o.state = 'unresolved'),
 			min(CASE o.state WHEN 'active' THEN o.active_at WHEN 'unresolved' THEN m.at ELSE o.created_at END), min(m.at)

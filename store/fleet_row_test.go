@@ -5,6 +5,7 @@ import (
 	"os"
 	"slices"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -59,6 +60,7 @@ func TestAFleetRowSumsUpItsDevice(t *testing.T) {
 	exec(`INSERT INTO orders SELECT (jsonb_populate_record(o, jsonb_build_object('id', gen_random_uuid(), 'outlet', 2, 'state', 'active', 'active_at', now() - interval '3 hours',
 		'slot', 0, 'ticket', 'another', 'hold_id', NULL, 'command_id', NULL))).* FROM orders o WHERE device = $1 AND state = 'starting'`, id)
 	exec(`UPDATE orders SET state = 'unresolved' WHERE device = $1 AND state = 'starting'`, id)
+	exec(`UPDATE outlets SET jammed = true WHERE device = $1`, id)
 	exec(`INSERT INTO items (id, kind, subject, device, venue, detail, at) VALUES (gen_random_uuid(), 'alarm', 's', $1, 'campus', '', now())`, id)
 	exec(`UPDATE devices SET halt = '{"reason": "x"}', lat = 1.5, lng = 2.5, placed_at = now(), rekey = '{}', heard_at = now() - interval '1 hour' WHERE id = $1`, id)
 	exec(`UPDATE devices SET sample = jsonb_build_object('boot', '[1,0,0,0,0,0,0,0]'::jsonb, 'uptime', 100000, 'at', to_timestamp(1000)),
@@ -71,7 +73,7 @@ func TestAFleetRowSumsUpItsDevice(t *testing.T) {
 		if time.Since(r.Doubted) > time.Minute || r.Began.After(r.Doubted.Add(-time.Hour)) {
 			t.Errorf("%s: in doubt since %v, live since %v", which, r.Doubted, r.Began)
 		}
-		if r.Unproven != 1 || !r.Item || !r.Stopped || *r.Lat != 1.5 || *r.Lng != 2.5 || !r.Behind || !r.Gap || time.Since(r.HeardAt) < time.Hour ||
+		if r.Unproven != 1 || !r.Jammed || !r.Item || !r.Stopped || *r.Lat != 1.5 || *r.Lng != 2.5 || !r.Behind || !r.Gap || time.Since(r.HeardAt) < time.Hour ||
 			r.Up != 100*time.Second || r.Lag != 30*time.Second || !r.Drifts() {
 			t.Errorf("%s: %+v", which, r)
 		}
@@ -79,7 +81,7 @@ func TestAFleetRowSumsUpItsDevice(t *testing.T) {
 			t.Errorf("asked for one, got %d", len(rows))
 		}
 		for other, r := range rows {
-			if other != id && (r.Unproven != 0 || r.Item || r.Stopped || r.Gap || r.Behind || r.Drifts()) {
+			if other != id && (r.Unproven != 0 || r.Jammed || r.Item || r.Stopped || r.Gap || r.Behind || r.Drifts()) {
 				t.Errorf("%s: %s shows what is another's: %+v", which, other, r)
 			}
 		}
@@ -106,17 +108,18 @@ func TestAFailedUnlockCountsOnItsVenuesDay(t *testing.T) {
 	}
 	const today = `to_char(now() AT TIME ZONE 'Pacific/Kiritimati', 'YYYY-MM-DD')`
 	n := 0
-	void := func(day, reason, command string) {
+	void := func(day, reason, command string, more ...string) {
 		t.Helper()
 		n++
 		if _, err := conn.Exec(t.Context(), `INSERT INTO orders SELECT (jsonb_populate_record(o, jsonb_build_object('id', gen_random_uuid(), 'state', 'voided',
-			'slot', 0, 'ticket', 'failed-'||$1::text, 'due_at', null, 'reason', $2::text, 'day', `+day+`, 'command_id', `+command+`))).*
+			'slot', 0, 'ticket', 'failed-'||$1::text, 'due_at', null, 'reason', $2::text, 'day', `+day+`, 'command_id', `+strings.Join(append([]string{command}, more...), ", ")+`))).*
 			FROM orders o WHERE device = 'bike-1' LIMIT 1`, strconv.Itoa(n), reason); err != nil {
 			t.Fatal(err)
 		}
 	}
 	void(today, "jam", "gen_random_uuid()")
 	void(today, "not_executed", "gen_random_uuid()")
+	void(today, "failed_jam", "gen_random_uuid()", `'pay_with', 'service'`) // staff's count as riders' do
 	void(today, "cancelled", "gen_random_uuid()")
 	void(today, "not_paid", "null")
 	void("'2020-01-01'", "jam", "gen_random_uuid()")
@@ -126,7 +129,7 @@ func TestAFailedUnlockCountsOnItsVenuesDay(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, r := range rows {
-			if want := map[device.ID]int{"bike-1": 2}[r.ID]; r.Failures != want {
+			if want := map[device.ID]int{"bike-1": 3}[r.ID]; r.Failures != want {
 				t.Errorf("%s: %d failures, want %d", r.ID, r.Failures, want)
 			}
 		}

@@ -31,8 +31,9 @@ func (db *DB) Search(ctx context.Context, text, number string, venues []string, 
 			WHERE c.number BETWEEN $1 AND $2 AND ($3::text[] IS NULL OR coalesce(d.venue, c.venue) = ANY($3)) ORDER BY c.number LIMIT $4`, low, high, venues)
 	}
 	find("device", `SELECT d.id, v.name FROM devices d JOIN venues v ON v.id = d.venue
-		WHERE position($1 IN lower(d.id)) > 0 AND ($2::text[] IS NULL OR d.venue = ANY($2))
-		ORDER BY position($1 IN lower(d.id)), length(d.id), d.id LIMIT $3`, part, venues)
+		CROSS JOIN LATERAL (SELECT lower(d.id), regexp_replace(lower(d.id), '(^|[^0-9])0+([0-9])', '\1\2', 'g')) n(id, short) -- bike-017 is found as bike-17
+		WHERE (position($1 IN n.id) > 0 OR position($1 IN n.short) > 0) AND ($2::text[] IS NULL OR d.venue = ANY($2))
+		ORDER BY n.id <> $1 AND n.short <> $1, position($1 IN n.id), length(d.id), d.id LIMIT $3`, part, venues)
 	find("venue", `SELECT v.id, v.name FROM venues v WHERE position($1 IN lower(v.id || ' ' || v.name)) > 0 AND ($2::text[] IS NULL OR v.id = ANY($2))
 		ORDER BY v.id LIMIT $3`, part, venues)
 	if low, high, ok := uuidSpan(part); ok {

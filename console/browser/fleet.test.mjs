@@ -43,6 +43,43 @@ test('a problem that appears is counted, chosen, and stays in the address', asyn
   await sound(page, 'nothing-matches', [])
 })
 
+test('one jam that is proved shows at once, and so does maintenance, by one name each', async () => {
+  const page = await fleet()
+  const chip = word => page.getByRole('group', { name: 'What is wrong' }).getByRole('button', { name: word })
+  const anything = Number((await chip(/^Anything wrong/).locator('.count').textContent())) // of tests before
+  await chip(/^Jammed ?0$/).waitFor()
+  await chip(/^3 or more unlock failures today ?0$/).waitFor()
+  await ask('POST', demo.sim + '/devices/bike-017/jam', { jammed: true })
+  await ask('POST', '/v1/operator/orders', { device: 'bike-017', reason: 'a rider called' }, { once: 'fleet-jam' })
+  await chip(/^Jammed ?1$/).click()
+  await row(page, 'bike-017').getByText('Jammed').waitFor()
+  assert.deepEqual(query(page), { problem: 'jammed' })
+  await chip(new RegExp(`^Anything wrong ?${anything + 1}$`)).waitFor()
+  await sound(page, 'fleet-jammed')
+  await ask('POST', '/v1/operator/devices/bike-017/service', { service: 'maintenance', reason: 'to the workshop' })
+  await chip(/^In maintenance ?1$/).click()
+  await row(page, 'bike-017').locator('.c-state').getByText('In maintenance').waitFor()
+  await row(page, 'bike-017').locator('.c-problems').getByText('Jammed').waitFor()
+  await page.getByRole('list', { name: 'How many in each state' }).getByRole('button', { name: /^In maintenance ?1$/ }).waitFor()
+  assert.equal(await page.getByText('Not in service').count(), 0)
+  // Staff say that it is mended.
+  await ask('POST', demo.sim + '/devices/bike-017/jam', { jammed: false })
+  await ask('POST', '/v1/operator/devices/bike-017/service', { service: 'in_service', reason: 'the bolt was freed' })
+  await chip(/^In maintenance ?0$/).waitFor()
+  await chip(/^Jammed ?0$/).click()
+  await page.getByText('All is well').waitFor()
+  await sound(page, 'all-is-well')
+  await page.getByRole('button', { name: 'Show every device' }).click()
+  await until(async () => await count(page) === 43, 'all rows')
+  assert.deepEqual(query(page), {})
+})
+
+test('zeros before a number may be left out', async () => {
+  const page = await fleet('/?q=bike-17')
+  assert.equal(await count(page), 1)
+  await row(page, 'bike-017').waitFor()
+})
+
 test('a bike that is ridden changes its row, the map’s counts and the feed while one looks', async () => {
   const page = await fleet('/?q=bike-040')
   await row(page, 'bike-040').getByText('Available').waitFor()

@@ -119,6 +119,7 @@ func said(id device.ID, o order.Order, seq uint64, kind device.EvidenceKind, upt
 // StoreConformance holds a store to the promises of order.Store.
 func StoreConformance(t *testing.T, open Seeded) {
 	t.Run("a ride is read back as it was written", func(t *testing.T) { wholeRide(t, open(t)) })
+	t.Run("a jam lasts until staff put the lock into service", func(t *testing.T) { jam(t, open(t)) })
 	t.Run("a stale row of any kind refuses everything", func(t *testing.T) { staleRows(t, open) })
 	t.Run("a taken unique key refuses everything", func(t *testing.T) { takenKeys(t, open) })
 	t.Run("of many racing orders one wins", func(t *testing.T) { racingOrders(t, open(t)) })
@@ -133,6 +134,30 @@ func StoreConformance(t *testing.T, open Seeded) {
 	t.Run("a reservation is read back as it was written, and used once", func(t *testing.T) { reservations(t, open(t)) })
 	t.Run("an order over Bluetooth waits for its lock and starts", func(t *testing.T) { secondRoad(t, open(t)) })
 	t.Run("nothing unknown is an error", func(t *testing.T) { unknown(t, open(t)) })
+}
+
+func jam(t *testing.T, s Subject) {
+	provision(t, s, "bike-1")
+	topUp(t, s, "k1", 5000)
+	p := act(t, s, order.UseCase[order.Placed](placing("bike-1", "t1", "p1")))
+	failed := said("bike-1", p.Order, 1, device.SaidFailed, 2000)
+	failed.Word.Evidence.Reason = "jam"
+	act(t, s, order.UseCase[order.Heard](failed))
+	for _, c := range []struct {
+		to     device.Service
+		jammed bool
+	}{{"", true}, {device.Maintenance, true}, {device.InService, false}} {
+		if c.to != "" {
+			act(t, s, order.UseCase[device.Device](order.SetService{Device: "bike-1", Service: c.to, Staff: order.Audit{Staff: "1", Act: "device.service", Reason: "test"}}))
+		}
+		snap, err := s.Load(t.Context(), order.Query{Device: "bike-1"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := snap.Outlets[0]; got.Jammed != c.jammed || got.Order != "" {
+			t.Errorf("after a jam, switched to %q: %+v, want jammed %v", c.to, got, c.jammed)
+		}
+	}
 }
 
 func wholeRide(t *testing.T, s Subject) {

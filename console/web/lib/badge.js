@@ -10,7 +10,7 @@ import { tCode } from './words.js'
 export const tones = {
   // outlets and devices
   available: ['ok', 'ok'], in_use: ['busy', 'moving'], reserved: ['busy', 'reserved'], unresolved: ['bad', 'unknown'], blocked: ['bad', 'blocked'],
-  offline: ['off', 'offline'], online: ['ok', 'online'], not_in_service: ['off', 'minus'], stopped: ['bad', 'stop'], never_heard: ['off', 'unknown'],
+  offline: ['off', 'offline'], online: ['ok', 'online'], stopped: ['bad', 'stop'], never_heard: ['off', 'unknown'],
   non_operational: ['off', 'minus'], non_contactable: ['off', 'offline'], missing: ['bad', 'unknown'], removed: ['off', 'minus'],
   in_service: ['ok', 'ok'], maintenance: ['warn', 'fault'], out_of_service: ['bad', 'blocked'], retired: ['off', 'minus'],
   // orders

@@ -5,16 +5,16 @@
 /** What a device may be; others are appended as the server names them. */
 export const kinds = ['lock', 'pump']
 export const services = ['in_service', 'maintenance', 'out_of_service', 'retired']
-export const states = ['available', 'in_use', 'reserved', 'unresolved', 'blocked', 'offline', 'not_in_service', 'stopped', 'never_heard']
+export const states = ['available', 'in_use', 'reserved', 'unresolved', 'blocked', 'offline', 'maintenance', 'stopped', 'never_heard', 'out_of_service', 'retired']
 
 /** @type {Record<string, number>} the bits of column problems */
 export const problems = { offline: 1, unresolved: 2, low_battery: 4, evidence_gap: 8, unlock_failures: 16, clock_drift: 32, outside: 64,
-  open_item: 128, stopped: 256, out_of_service: 512, rekey: 1024 }
+  open_item: 128, stopped: 256, out_of_service: 512, rekey: 1024, maintenance: 2048, jammed: 4096 }
 export const problemNames = Object.keys(problems) // by bit
 
 // gravity orders states from what needs somebody first to what is well.
 const gravity = new Uint8Array(states.length)
-for (const [i, s] of ['stopped', 'unresolved', 'offline', 'blocked', 'never_heard', 'not_in_service', 'in_use', 'reserved', 'available'].entries()) gravity[states.indexOf(s)] = i
+for (const [i, s] of ['stopped', 'unresolved', 'offline', 'blocked', 'out_of_service', 'never_heard', 'maintenance', 'retired', 'in_use', 'reserved', 'available'].entries()) gravity[states.indexOf(s)] = i
 
 /** worse tells which of two states is drawn above the other. @param {number} a @param {number} b */
 export const worse = (a, b) => gravity[a] < gravity[b]
@@ -27,12 +27,17 @@ const columns = [['kind', Uint8Array, 0], ['service', Uint8Array, 0], ['state', 
 const scaled = new Set(['lat', 'lng']) // degrees * 1e6 on the wire
 const named = { service: services, state: states }
 
+// unpadded takes the zeros away that stand before a number.
+const unpadded = id => id.replace(/(^|\D)0+(?=\d)/g, '$1')
+
 /** Columns holds every device that the signed-in member may see, row by row in the server's order of ids. */
 export class Columns {
   constructor() {
     this.n = 0
     /** @type {string[]} */ this.ids = []
     /** @type {string[]} ids in lower case, for searching */ this.lower = []
+    /** @type {string[]} the same without the zeros before a number: bike-017 is found as bike-17 */ this.short = []
+    /** from how many failures of a day on they are a problem */ this.failing = 3
     /** @type {string[]} */ this.venues = []
     /** @type {string[]} */ this.firmwares = []
     /** @type {Map<string, number>} */ this.index = new Map()
@@ -54,10 +59,13 @@ export class Columns {
     this.ids = s.id
     this.venues = [...(s.venues ?? [])]
     this.firmwares = [...(s.firmwares ?? [])]
+    this.failing = s.failures_per_day ?? this.failing
     this.lower = new Array(n)
+    this.short = new Array(n)
     this.index = new Map()
     for (let i = 0; i < n; i++) {
       this.lower[i] = s.id[i].toLowerCase()
+      this.short[i] = unpadded(this.lower[i])
       this.index.set(s.id[i], i)
     }
     const kindOf = Array.from(s.kinds ?? kinds, k => this.intern(kinds, k))
@@ -111,6 +119,7 @@ export class Columns {
     }
     this.ids.push(id)
     this.lower.push(id.toLowerCase())
+    this.short.push(unpadded(id.toLowerCase()))
     this.index.set(id, i)
     this.unranked = true
     return i
@@ -194,6 +203,7 @@ export class View {
     this.rows = new Uint32Array(0)
     this.count = 0
     this.unplaced = 0
+    /** how many devices the filter finds but for its problem */ this.candidates = 0
     /** how many devices have each problem, under the same filter but for its problem */ this.problemCounts = new Uint32Array(problemNames.length)
     this.problemAny = 0
     /** how many of the rows are in each state */ this.stateCounts = new Uint32Array(states.length)
@@ -235,7 +245,7 @@ export class View {
     const want = f.problem === 'any' ? 0xffffffff : f.problem ? problems[f.problem] : 0
     const q = f.q ? f.q.toLowerCase() : ''
     const venueHit = Uint8Array.from(c.venues, v => q !== '' && (v.toLowerCase().includes(q) || (venueNames[v] ?? '').toLowerCase().includes(q)) ? 1 : 0)
-    let count = 0, unplaced = 0, any = 0
+    let count = 0, unplaced = 0, any = 0, candidates = 0
     for (let i = 0; i < n && !nothing; i++) {
       if (venue >= 0 && c.venue[i] !== venue) continue
       if (kind >= 0 && c.kind[i] !== kind) continue
@@ -244,8 +254,9 @@ export class View {
       if (firmware >= 0 && c.firmware[i] !== firmware) continue
       if (below && (c.battery[i] < 0 || c.battery[i] >= below)) continue
       if (box && !(c.lat[i] >= box.south && c.lat[i] <= box.north && c.lng[i] >= box.west && c.lng[i] <= box.east)) continue
-      if (q && !venueHit[c.venue[i]] && !c.lower[i].includes(q)) continue
+      if (q && !venueHit[c.venue[i]] && !c.lower[i].includes(q) && !c.short[i].includes(q)) continue
       const bits = c.problems[i]
+      candidates++
       if (bits) {
         any++
         for (let b = 0, left = bits; left && b < problemCounts.length; b++, left >>>= 1) problemCounts[b] += left & 1
@@ -259,6 +270,7 @@ export class View {
     this.count = count
     this.unplaced = unplaced
     this.problemAny = any
+    this.candidates = candidates
   }
 
   /** @param {Columns} c @param {string} sort @param {Record<string, string>} venueNames */
@@ -302,7 +314,7 @@ function keyOf(c, key, venueNames) {
     case 'since': return i => c.since[i] || -1
     case 'failures': return i => c.failures[i]
     case 'orders': return i => c.orders[i]
-    case 'problems': return i => 2047 - c.problems[i] % 2048
+    case 'problems': return i => 8191 - c.problems[i] % 8192
     case 'venue': { const r = ranks(c.venues.map(v => venueNames[v] ?? v)); return i => r[c.venue[i]] }
     case 'firmware': { const r = ranks(c.firmwares); return i => r[c.firmware[i]] }
   }

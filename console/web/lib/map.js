@@ -9,8 +9,8 @@ import { isDark } from './look.js'
 
 // Every state has a colour and a shape of its own; words stand in the list and the card.
 const looks = {
-  light: { available: '#12804a', in_use: '#1f5fc4', reserved: '#7a3fb5', unresolved: '#b85c00', blocked: '#b85c00', offline: '#5b6660', not_in_service: '#5b6660', stopped: '#c01f1f', never_heard: '#5b6660', ring: '#ffffff', mark: '#c01f1f' },
-  dark: { available: '#3ecf8e', in_use: '#6aa7ff', reserved: '#c79bff', unresolved: '#ffb04a', blocked: '#ffb04a', offline: '#a9b5ae', not_in_service: '#a9b5ae', stopped: '#ff6b61', never_heard: '#a9b5ae', ring: '#0f1412', mark: '#ff6b61' },
+  light: { available: '#12804a', in_use: '#1f5fc4', reserved: '#7a3fb5', unresolved: '#b85c00', blocked: '#b85c00', offline: '#5b6660', maintenance: '#5b6660', stopped: '#c01f1f', never_heard: '#5b6660', out_of_service: '#5b6660', retired: '#5b6660', ring: '#ffffff', mark: '#c01f1f' },
+  dark: { available: '#3ecf8e', in_use: '#6aa7ff', reserved: '#c79bff', unresolved: '#ffb04a', blocked: '#ffb04a', offline: '#a9b5ae', maintenance: '#a9b5ae', stopped: '#ff6b61', never_heard: '#a9b5ae', out_of_service: '#a9b5ae', retired: '#a9b5ae', ring: '#0f1412', mark: '#ff6b61' },
 }
 
 /**
@@ -52,7 +52,9 @@ export function drawState(ctx, state, r, c) {
     case 'unresolved': poly(4, 0, r * 1.2); solid(); ctx.strokeStyle = c.ring; line(0, -0.5, 0, 0.12); return line(0, 0.52, 0, 0.53)
     case 'blocked': poly(4, Math.PI / 4, r * 1.2); solid(); ctx.strokeStyle = c.ring; line(-0.2, -0.4, -0.2, 0.4); return line(0.25, -0.4, 0.25, 0.4)
     case 'offline': disc(); hollow([]); ctx.strokeStyle = colour; return line(-0.62, -0.62, 0.62, 0.62)
-    case 'not_in_service': poly(4, Math.PI / 4, r * 1.15); hollow([]); ctx.strokeStyle = colour; return line(-0.4, 0, 0.4, 0)
+    case 'maintenance': poly(4, Math.PI / 4, r * 1.15); hollow([]); ctx.strokeStyle = colour; return line(-0.35, 0.35, 0.35, -0.35)
+    case 'out_of_service': poly(4, Math.PI / 4, r * 1.15); hollow([]); ctx.strokeStyle = colour; line(-0.35, 0.35, 0.35, -0.35); return line(-0.35, -0.35, 0.35, 0.35)
+    case 'retired': poly(4, Math.PI / 4, r * 1.15); hollow([]); ctx.strokeStyle = colour; return line(-0.4, 0, 0.4, 0)
     case 'stopped': poly(8, Math.PI / 8, r * 1.15); solid(); ctx.strokeStyle = c.ring; return line(-0.5, 0, 0.5, 0)
     case 'never_heard': disc(); return hollow([thick, thick * 1.4])
   }

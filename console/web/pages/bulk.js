@@ -7,6 +7,7 @@ import { Link, go, useQuery } from '../lib/router.js'
 import { Badge, Button, Card, DataTable, Empty, Field, KeyValue, More, Page, ProblemBox, Select, confirmAct, useLoad, usePages } from '../lib/ui.js'
 import { kinds, problemNames, services, states } from '../lib/fleet.js'
 import { Bar, Download, newKey, useVenues } from './office.js'
+import '../words/fleet.js'
 import '../words/bulk.js'
 
 const acts = ['maintenance', 'in_service', 'ring', 'probe', 'transfer', 'retire']
@@ -59,7 +60,7 @@ function Choose({ query }) {
           ${select('kind', t('part.kind'), kinds.map(k => [k, tCode('kind', k)]))}
           ${select('state', t('part.state'), states.map(s => [s, tCode('state', s)]))}
           ${select('service', t('bulk.service'), services.map(s => [s, tCode('service', s)]))}
-          ${select('problem', t('bulk.problem'), ['any', ...problemNames].map(p => [p, tCode('bulk.problem', p)]))}
+          ${select('problem', t('bulk.problem'), ['any', ...problemNames].map(p => [p, p === 'any' ? t('bulk.problem.any') : t('fleet.problem.' + p)]))}
           <${Field} label=${t('bulk.q')} value=${query.q} onInput=${v => setQuery({ q: v })} spellcheck="false" />
           <${Field} label=${t('bulk.battery')} value=${query.battery} onInput=${v => setQuery({ battery: v })} inputmode="numeric" unit="%" />
           ${query.firmware && html`<${Field} label=${t('bulk.firmware')} value=${query.firmware} onInput=${v => setQuery({ firmware: v })} spellcheck="false" />`}
@@ -100,7 +101,7 @@ function Runs({ rows }) {
 function FilterWords({ filter }) {
   const venues = useVenues()
   const words = { venue: v => [t('part.venue'), venues.name(v)], kind: v => [t('part.kind'), tCode('kind', v)], state: v => [t('part.state'), tCode('state', v)], service: v => [t('bulk.service'), tCode('service', v)],
-    problem: v => [t('bulk.problem'), tCode('bulk.problem', v)], q: v => [t('bulk.q'), v], battery: v => [t('bulk.battery'), v + ' %'], firmware: v => [t('bulk.firmware'), v], box: v => [t('bulk.box'), v], ids: v => ['', t('bulk.named', { n: v.length })] }
+    problem: v => [t('bulk.problem'), v === 'any' ? t('bulk.problem.any') : tCode('fleet.problem', v)], q: v => [t('bulk.q'), v], battery: v => [t('bulk.battery'), v + ' %'], firmware: v => [t('bulk.firmware'), v], box: v => [t('bulk.box'), v], ids: v => ['', t('bulk.named', { n: v.length })] }
   const said = Object.entries(filter ?? {}).filter(([k, v]) => words[k] && v && v.length !== 0).map(([k, v]) => words[k](v).filter(Boolean).join(': '))
   return html`${said.length ? said.join(' · ') : t('bulk.everything')}`
 }

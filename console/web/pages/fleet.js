@@ -21,12 +21,18 @@ const refresh = 500 // ms between two applications of the filter to what changes
 
 // The chips that always stand there, in the order of the day's work; the others show
 // once they have a device.
-const usual = ['offline', 'unresolved', 'low_battery', 'evidence_gap', 'unlock_failures', 'clock_drift', 'out_of_service', 'outside']
+const usual = ['jammed', 'offline', 'unresolved', 'low_battery', 'evidence_gap', 'unlock_failures', 'clock_drift', 'maintenance', 'out_of_service', 'outside']
 const chips = [...usual, ...problemNames.filter(p => !usual.includes(p))]
 
 // What a state says already needs no second word beside it.
-const told = { offline: problems.offline, unresolved: problems.unresolved, stopped: problems.stopped, not_in_service: problems.out_of_service }
+const told = { offline: problems.offline, unresolved: problems.unresolved, stopped: problems.stopped, maintenance: problems.maintenance, out_of_service: problems.out_of_service }
 const saidBy = Uint32Array.from(states, s => told[s] ?? 0)
+
+// wrongOf says a row's problems that its state does not say, the worst of a device at work first.
+const wrongOf = i => {
+  const bits = fleet.problems[i] & ~saidBy[fleet.state[i]]
+  return chips.filter(p => bits & problems[p]).map(p => p === 'unlock_failures' ? t('fleet.problem.unlock_failures.n', { n: fleet.failures[i] }) : t('fleet.problem.' + p))
+}
 
 /** Board joins the fleet, the view, the list and the map. */
 class Board {
@@ -103,7 +109,8 @@ function columns() {
   const mark = { key: 'state', title: t('fleet.col.state'), sort: true,
     make(cell) { cell.append(Object.assign(document.createElement('i'), { className: 'mark' }), document.createElement('span')) },
     fill(cell, i) {
-      const state = fleet.state[i]
+      const state = fleet.state[i], wrong = (fleet.problems[i] & ~saidBy[state]) !== 0
+      if (cell.wrong !== wrong) cell.firstChild.className = (cell.wrong = wrong) ? 'mark wrong' : 'mark'
       if (cell.said === state) return
       cell.said = state
       cell.firstChild.style.backgroundPositionX = -20 * state + 'px'
@@ -132,10 +139,11 @@ function columns() {
     } }
   const wrong = { key: 'problems', title: t('fleet.col.problems'), sort: true, make() {},
     fill(cell, i) {
-      const bits = fleet.problems[i] & ~saidBy[fleet.state[i]]
-      if (cell.said === bits) return
+      const bits = fleet.problems[i] & ~saidBy[fleet.state[i]], n = fleet.failures[i]
+      if (cell.said === bits && cell.failures === n) return
       cell.said = bits
-      const words = problemNames.filter(p => bits & problems[p]).map(p => t('fleet.problem.' + p))
+      cell.failures = n
+      const words = bits ? wrongOf(i) : []
       cell.textContent = words.length ? '▲ ' + words.join(' · ') : ''
     }, hover: cell => cell.textContent }
   return [mark, id, wrong, battery,
@@ -240,7 +248,7 @@ function Chips({ view, filter, set, saved, onForget, onSave }) {
     ${chip('any', t('fleet.chip.any'), view.problemAny)}
     ${chips.map(p => {
       const n = view.problemCounts[problemNames.indexOf(p)]
-      return (usual.includes(p) || n > 0 || filter.problem === p) && chip(p, t('fleet.problem.' + p), n)
+      return (usual.includes(p) || n > 0 || filter.problem === p) && chip(p, p === 'unlock_failures' ? t('fleet.problem.unlock_failures.from', { n: fleet.failing }) : t('fleet.problem.' + p), n)
     })}
     ${saved.map(f => html`<span class="chip own" key=${'own ' + f.name}><${Link} to="/" query=${f.query}>${f.name}<//><button type="button" aria-label=${t('fleet.forget', { name: f.name })} title=${t('fleet.forget', { name: f.name })} onClick=${() => onForget(f.name)}><${Icon} name="x" /></button></span>`)}
     ${onSave && html`<${Button} kind="quiet" small icon="plus" onClick=${onSave}>${t('fleet.save')}<//>`}
@@ -311,10 +319,13 @@ function List({ board: b, sort, set, ready, filtered, phone, problem }) {
   useEffect(() => { b.rows?.resize() }, [phone, density.value])
   useEffect(() => { box.current.style.setProperty('--marks', `url(${marksOf()})`) }, [isDark()])
   const empty = ready && b.view.count === 0
+  // Others than its problem find devices: then nothing is wrong with them.
+  const well = empty && fleet.n > 0 && b.filter.problem && b.view.candidates > 0
   return html`<section class="fleet-list" aria-label=${t('fleet.list')}>
     <div class="fleet-scroll" ref=${box} hidden=${!ready || empty}></div>
     ${!ready && !problem && html`<${Spinner} text=${t('fleet.loading')} />`}
-    ${empty && (filtered ? html`<${Empty} icon="filter" title=${t('fleet.none')} text=${t('fleet.none.text')}><${Button} onClick=${() => go('/')}>${t('fleet.clear')}<//><//>`
+    ${empty && (well ? html`<${Empty} icon="ok" title=${t('fleet.well')} text=${t(b.filter.problem === 'any' && Object.keys(b.filter).length === 1 ? 'fleet.well.text' : 'fleet.well.filter')}><${Button} onClick=${() => set({ problem: '' }, false)}>${t('fleet.well.all')}<//><//>`
+      : filtered ? html`<${Empty} icon="filter" title=${t('fleet.none')} text=${t('fleet.none.text')}><${Button} onClick=${() => go('/')}>${t('fleet.clear')}<//><//>`
       : html`<${Empty} icon="lock" title=${t('fleet.empty')} text=${t('fleet.empty.text')}>${can('admin') && html`<${Link} to="/import" class="button primary">${t('fleet.empty.act')}<//>`}<//>`)}
   </section>`
 }
@@ -364,12 +375,12 @@ function MapPane({ board: b, filter, set, venues, shown }) {
 }
 
 function Picked({ board: b, row }) {
-  const d = fleet.row(row), wrong = problemNames.filter(p => d.problems & problems[p] & ~saidBy[fleet.state[row]])
+  const d = fleet.row(row), wrong = wrongOf(row)
   return html`<aside class=${'map-card' + (b.map?.high(row) ? ' low' : '')} aria-label=${t('map.card')}>
     <header><img src=${(isDark(), markOf(d.state))} alt="" width="20" height="20" /><strong>${d.id}</strong><span>${tCode('state', d.state)}</span>
       <${Button} kind="quiet" small icon="x" label=${t('part.close')} onClick=${() => b.pick(-1)} /></header>
     <p class="quiet">${tCode('kind', d.kind)} · ${b.names[d.venue] ?? d.venue}${d.battery != null && ` · ${t('map.battery')} ${d.battery} %`} · ${d.heard ? html`${t('map.heard')} ${when(d.heard * 1000)}` : t('fleet.never')}</p>
-    ${wrong.length > 0 && html`<p class="wrong">▲ ${wrong.map(p => t('fleet.problem.' + p)).join(' · ')}</p>`}
+    ${wrong.length > 0 && html`<p class="wrong">▲ ${wrong.join(' · ')}</p>`}
     <${Link} to=${'/devices/' + encodeURIComponent(d.id)} class="button primary small">${t('map.open')}<//>
   </aside>`
 }

@@ -18,7 +18,7 @@ const staleAfter = 5000 // ms without a new figure of a pump at work; its link m
 const looks = {
   idle: ['off', 'minus'], calling: ['warn', 'nozzle'], authorised: ['busy', 'check'], started: ['busy', 'nozzle'], fuelling: ['busy', 'drop'], suspended: ['warn', 'pause'], complete: ['ok', 'check'],
   starting: ['busy', 'clock'], in_use: ['busy', 'moving'], reserved: ['busy', 'reserved'], stopped: ['bad', 'stop'], fault: ['bad', 'bad'], offline: ['bad', 'offline'], never_heard: ['off', 'unknown'],
-  unresolved: ['bad', 'unknown'], await_closed: ['warn', 'clock'], maintenance: ['warn', 'fault'], out_of_service: ['bad', 'blocked'], retired: ['off', 'minus'], not_in_service: ['off', 'minus'], missing: ['bad', 'unknown'], removed: ['off', 'minus'],
+  unresolved: ['bad', 'unknown'], await_closed: ['warn', 'clock'], maintenance: ['warn', 'fault'], out_of_service: ['bad', 'blocked'], retired: ['off', 'minus'], unusable: ['off', 'minus'], missing: ['bad', 'unknown'], removed: ['off', 'minus'],
 }
 const busy = new Set(['calling', 'authorised', 'started', 'fuelling', 'suspended', 'complete', 'starting', 'in_use'])
 const trouble = state => ['bad', 'warn'].includes(looks[state]?.[0]) && !busy.has(state)
@@ -26,7 +26,7 @@ const trouble = state => ['bad', 'warn'].includes(looks[state]?.[0]) && !busy.ha
 /** The state of a side: what keeps it from work first, then what it does. */
 function stateOf(device, outlet) {
   if (device.stopped) return 'stopped'
-  if (device.service !== 'in_service') return looks[device.service] ? device.service : 'not_in_service'
+  if (device.service !== 'in_service') return looks[device.service] ? device.service : 'unusable'
   if (outlet.block) return outlet.block === 'await_closed' ? 'await_closed' : 'unresolved'
   if (outlet.availability === 'non_contactable') return device.heard_at ? 'offline' : 'never_heard'
   const shown = outlet.live?.state
@@ -34,7 +34,7 @@ function stateOf(device, outlet) {
   if (outlet.order) return busy.has(shown) ? shown : outlet.availability === 'in_use' ? 'in_use' : 'starting'
   if (outlet.availability === 'reserved') return 'reserved'
   if (shown === 'calling') return 'calling'
-  return { missing: 'missing', removed: 'removed', non_operational: 'not_in_service' }[outlet.availability] ?? 'idle'
+  return { missing: 'missing', removed: 'removed', non_operational: 'unusable' }[outlet.availability] ?? 'idle'
 }
 
 export default function Wall() {
