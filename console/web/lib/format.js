@@ -97,3 +97,6 @@ export function at(at, zone) {
   const iso = new Date(at).toISOString()
   return html`<time datetime=${iso} title=${iso}>${absolute(at, zone)}</time>`
 }
+
+/** A zone as times are read in it now: GMT+8. @param {string} [zone] absent: this browser's */
+export const zoneName = zone => intl(Intl.DateTimeFormat, { timeZone: zone, timeZoneName: 'shortOffset' }).formatToParts(new Date()).find(p => p.type === 'timeZoneName')?.value ?? zone ?? ''

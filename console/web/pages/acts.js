@@ -44,7 +44,8 @@ export function actsOf(d, { again, onUnlock }) {
     /** @param {'in_service' | 'maintenance' | 'retired'} service */
     async service(service) {
       const name = { in_service: 'inservice', maintenance: 'maintenance', retired: 'retire' }[service]
-      done(await confirmAct({ title: t('device.' + name), text: t(`device.${name}.text`), reason: true, danger: service === 'retired', typed: service === 'retired' ? d.id : undefined,
+      const doubt = service === 'in_service' && d.outlets.some(o => o.jammed) ? '.jammed' : ''
+      done(await confirmAct({ title: t('device.' + name), text: t(`device.${name}${doubt}.text`), reason: true, danger: service === 'retired', typed: service === 'retired' ? d.id : undefined,
         curl: { method: 'POST', path: path + '/service', body: { service } },
         run: reason => post(path + '/service', { service, reason }) }), t('device.' + name))
     },

@@ -28,8 +28,8 @@ export default function Audit({ query }) {
       <${Select} label=${t('audit.act')} value=${query.act} onChange=${v => setQuery({ act: v })} options=${[['', t('part.any')], ...areas.map(a => [a, t('audit.area.' + a.slice(0, -1))])]} />
       <${Field} label=${t('audit.object')} value=${object} onInput=${setObject} placeholder="bike-001" spellcheck="false" />
       <${Field} label=${t('audit.holds')} value=${text} onInput=${setText} spellcheck="false" />
-      <${Field} label=${t('part.from')} type="datetime-local" value=${query.from ? localInput(query.from) : ''} onInput=${v => setQuery({ from: instant(v) })} />
-      <${Field} label=${t('part.to')} type="datetime-local" value=${query.to ? localInput(query.to) : ''} onInput=${v => setQuery({ to: instant(v) })} />
+      <span class="pair"><${Field} label=${t('part.from')} type="datetime-local" value=${query.from ? localInput(query.from) : ''} onInput=${v => setQuery({ from: instant(v) })} />
+      <${Field} label=${t('part.to')} type="datetime-local" value=${query.to ? localInput(query.to) : ''} onInput=${v => setQuery({ to: instant(v) })} /></span>
       ${Object.values(params).some(Boolean) && html`<${Button} kind="quiet" icon="x" onClick=${() => { setText(''); setObject(''); setQuery({ staff: null, act: null, object: null, q: null, from: null, to: null }) }}>${t('part.clear')}<//>`}
     </div>
     <${ProblemBox} problem=${list.problem} retry=${list.reload} />

@@ -173,7 +173,7 @@ export function hopsOf(command) {
 
 /**
  * The small bar of a command's hops: a part per hop, as wide as it took on a scale that
- * leaves the short ones visible, with the whole time beside it.
+ * leaves the short ones visible, with the time to the device's answer beside it.
  * @param {{command: any}} props
  */
 export function Hops({ command }) {
@@ -181,7 +181,7 @@ export function Hops({ command }) {
   const sends = command.hops?.sends
   const said = [...known.map(h => `${t('hop.' + h.name)}: ${duration(h.ms)}`), sends > 1 && t('device.hops.sends', { n: sends })].filter(Boolean).join(' · ')
   if (!known.length) return html`<span class="quiet">${command.done_at ? '–' : t('device.hops.waiting')}</span>`
-  const whole = known.reduce((sum, h) => sum + h.ms, 0)
+  const whole = known.reduce((sum, h) => sum + (h.name === 'acked' ? 0 : h.ms), 0) // to the device's answer, as everywhere; the ack is housekeeping
   return html`<span class="hops" title=${said}>
     <span class="hop-bar" role="img" aria-label=${said}>${known.map(h => html`<span key=${h.name} class=${'hop ' + h.name} style=${{ flexGrow: 1 + Math.sqrt(h.ms) }}></span>`)}</span>
     <span class="hop-time">${duration(whole)}</span>

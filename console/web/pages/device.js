@@ -13,21 +13,13 @@ import { Diagnosis } from './diagnosis.js'
 import { ItemsOf, Kind, OrderLink, RiderLink, VenueLink } from './desk.js'
 import { Commands, Evidence, Orders } from './history.js'
 import { Unlock } from './unlock.js'
-import { useVenues } from './office.js'
+import { useVenues, Zone } from './office.js'
 import '../words/device.js'
+import '../words/fleet.js'
 
-/** What a device is, by the worst that is so; the states of the fleet. @param {any} d */
-export function stateOf(d) {
-  const outlets = d.outlets ?? [], some = word => outlets.some(o => o.availability === word)
-  if (d.stopped) return 'stopped'
-  if (d.service !== 'in_service') return d.service
-  if (!d.heard_at) return 'never_heard'
-  if (outlets.some(o => o.block === 'unproven')) return 'unresolved'
-  if (outlets.some(o => o.block)) return 'blocked'
-  if (some('non_contactable')) return 'offline'
-  if (some('in_use')) return 'in_use'
-  return some('reserved') ? 'reserved' : 'available'
-}
+// The state and its problems are the server's: the fleet shows the same. What the state
+// says already is no second badge.
+const wrongOf = d => (d.problems ?? []).filter(p => p !== d.state)
 
 /** @param {{params: {id: string}, query: Record<string, string>}} props */
 export default function Device({ params: { id }, query }) {
@@ -52,13 +44,13 @@ export default function Device({ params: { id }, query }) {
   const d = load.data
   const acts = d && actsOf(d, { again: load.reload, onUnlock: setUnlocking })
   return html`<${Page} title=${id} sub=${d && html`<${Head} device=${d} />`} actions=${html`<span class="desk-only"><${CurlButton} path=${path} /></span>
-      ${d && can('field') && html`<${Button} kind="primary" icon=${d.kind === 'pump' ? 'nozzle' : 'lock'} onClick=${() => acts.unlock()}>${t(d.kind === 'pump' ? 'device.unlock.pump' : 'device.unlock')}<//>`}`}>
+      ${d && can('field') && html`<${Button} kind=${d.service === 'in_service' ? 'primary' : ''} icon=${d.kind === 'pump' ? 'nozzle' : 'unlock'} onClick=${() => acts.unlock()}>${t(d.kind === 'pump' ? 'device.unlock.pump' : 'device.unlock')}<//>`}`}>
     <${Loaded} load=${load}>${device => html`<${Body} device=${device} flow=${flow} acts=${acts} again=${load.reload} unlocking=${unlocking} closeUnlock=${() => setUnlocking('')} query=${query} />`}<//>
   <//>`
 }
 
 function Head({ device: d }) {
-  return html`<span class="row"><${Badge} state=${stateOf(d)} /><${Kind} kind=${d.kind} long /><${VenueLink} id=${d.venue} />
+  return html`<span class="row"><${Badge} state=${d.state} tone=${d.state === 'available' && wrongOf(d).length ? 'off' : undefined} />${wrongOf(d).map(p => html`<${Badge} key=${p} state=${p === 'jammed' || p === 'stopped' ? 'bad' : 'warn'} word=${t('fleet.problem.' + p)} />`)}<${Kind} kind=${d.kind} long /><${VenueLink} id=${d.venue} />
     <span class="quiet">${d.heard_at ? html`${t('device.heard', { ago: '' })}${when(d.heard_at)}` : t('device.never')}</span></span>`
 }
 
@@ -96,7 +88,7 @@ function Outlets({ device: d, flow }) {
     ${(d.outlets.length > 1 || d.kind === 'pump') && html`<div class="outlet-head"><h3>${t(d.kind === 'pump' ? 'part.side.n' : 'part.outlet.n', { n: o.outlet })}</h3><${Badge} state=${o.availability} /></div>`}
     ${d.kind === 'pump' && html`<${Flow} live=${flow[o.outlet] ? fromUpdate(flow[o.outlet]) : o.live} />`}
     <${KeyValue} rows=${[
-      [t(d.kind === 'pump' ? 'device.valve' : 'device.bolt'), o.closed == null ? t('device.bolt.unknown') : html`<span class="with-icon"><${Icon} name=${o.closed ? 'lock' : 'warn'} />${t(o.closed ? 'device.bolt.shut' : 'device.bolt.open')}</span>`],
+      [t(d.kind === 'pump' ? 'device.valve' : 'device.bolt'), o.closed == null ? t('device.bolt.unknown') : html`<span class="with-icon"><${Icon} name=${o.closed ? 'lock' : 'unlock'} />${t(o.closed ? 'device.bolt.shut' : 'device.bolt.open')}</span>${o.jammed && html` <span class="with-icon bad-text"><${Icon} name="warn" />${t('fleet.problem.jammed')}</span>`}`],
       d.kind === 'lock' && [t('device.opens'), t('device.counter.times', { n: o.opens })],
       o.order && [t('device.liveorder'), html`<${OrderLink} id=${o.order} />`],
       o.block && [t('device.block'), html`<span class="with-icon bad-text"><${Icon} name="blocked" />${tCode('device.block', o.block)}</span>`],
@@ -121,7 +113,7 @@ function Shadow({ device: d }) {
   const { zone } = useVenues()
   const says = d.says ?? { firmware: d.firmware, heard_at: d.heard_at, battery: d.battery }, wanted = d.wanted ?? { service: d.service }
   const battery = says.battery ?? d.battery
-  return html`<${Card} title=${t('device.shadow')}><div class="shadow">
+  return html`<${Card} title=${t('device.shadow')} actions=${html`<${Zone} venue=${d.venue} />`}><div class="shadow">
     <div><h3>${t('device.wanted')}</h3><${KeyValue} rows=${[
       [t('device.service'), html`<${Badge} state=${wanted.service} />`],
       d.service_reason && [t('device.service.reason'), d.service_reason],
@@ -133,7 +125,7 @@ function Shadow({ device: d }) {
     <div><h3>${t('device.says')}</h3><${KeyValue} rows=${[
       [t('device.lastword'), html`${at(says.heard_at, zone(d.venue))} ${says.heard_at && html`<span class="quiet">(${when(says.heard_at)})</span>`}`],
       [t('device.firmware'), says.firmware || '–'],
-      d.kind === 'lock' && [t('device.battery'), battery == null ? html`<span class="quiet">${t('device.battery.unknown')}</span>` : html`<span class=${'with-icon' + (battery < 20 ? ' bad-text' : '')}><${Icon} name=${battery < 20 ? 'batteryLow' : 'battery'} />${number(battery)} %</span>`],
+      d.kind === 'lock' && [t('device.battery'), battery == null ? html`<span class="quiet">${t('device.battery.unknown')}</span>` : html`<span class=${'with-icon' + (battery < 20 ? ' bad-text' : '')}><${Icon} name=${battery < 20 ? 'batteryLow' : battery < 60 ? 'battery' : 'batteryFull'} />${number(battery)} %</span>`],
       says.uptime_ms != null && [t('device.uptime'), duration(says.uptime_ms)],
       says.boot && [t('device.boot'), html`<span class="mono">${says.boot}</span>`],
       [t('device.position'), d.lat == null ? html`<span class="quiet">${t('device.position.none')}</span>`
@@ -151,7 +143,7 @@ function counters(d) {
 /* What staff can do. */
 
 function Actions({ device: d, acts }) {
-  const pump = d.kind === 'pump'
+  const pump = d.kind === 'pump', jammed = d.outlets.some(o => o.jammed)
   return html`<${Card} title=${t('device.actions')}>
     <div class="act-group"><h3>${t('device.actions.now')}</h3><div class="actions">
       ${!pump && html`<${Button} icon="ring" onClick=${() => acts.command('ring')}>${t('device.ring')}<//>`}
@@ -161,7 +153,7 @@ function Actions({ device: d, acts }) {
     </div></div>
     <div class="act-group"><h3>${t('device.actions.fleet')}</h3><div class="actions">
       ${d.service === 'in_service' && html`<${Button} icon="fault" onClick=${() => acts.service('maintenance')}>${t('device.maintenance')}<//>`}
-      ${d.service === 'maintenance' && html`<${Button} kind="primary" icon="ok" onClick=${() => acts.service('in_service')}>${t('device.inservice')}<//>`}
+      ${d.service === 'maintenance' && html`<${Button} kind=${jammed ? '' : 'primary'} icon="ok" onClick=${() => acts.service('in_service')}>${t('device.inservice')}<//>`}
       <${Button} icon="pin" onClick=${acts.place}>${t('device.place')}<//>
       ${can('admin') && html`<${Button} icon="venue" onClick=${acts.transfer}>${t('device.transfer')}<//>`}
       ${d.service !== 'retired' && html`<${Button} icon="trash" class="bad-text" onClick=${() => acts.service('retired')}>${t('device.retire')}<//>`}

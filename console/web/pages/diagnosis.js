@@ -17,29 +17,31 @@ export function Diagnosis({ device: d, acts }) {
   const known = [d.service, d.stopped, d.heard_at, ...d.outlets.map(o => o.availability + o.block + o.order)].join(' ')
   useEffect(() => { if (load.data) load.reload() }, [known])
   const pump = d.kind === 'pump', found = load.data
-  const look = found?.opens === 'yes' && found.findings.some(f => f.severity === 'warns') ? 'yes.but' : found?.opens
+  const jammed = found?.findings.some(f => f.code === 'jammed')
+  const look = jammed ? 'no' : found?.opens === 'yes' && found.findings.some(f => f.severity === 'warns') ? 'yes.but' : found?.opens
   return html`<${Card} title=${t(pump ? 'device.diagnosis.pump' : 'device.diagnosis')} class="diagnosis" actions=${html`
       ${d.outlets.length > 1 && html`<${Select} inline label=${t(pump ? 'device.side' : 'part.outlet')} value=${outlet} onChange=${v => setOutlet(Number(v))} options=${d.outlets.map(o => [o.outlet, t(pump ? 'part.side.n' : 'part.outlet.n', { n: o.outlet })])} />`}
       <${Button} kind="quiet" icon="reload" label=${t('device.check.again')} busy=${load.loading && Boolean(found)} onClick=${load.reload} />`}>
     <${ProblemBox} problem=${load.problem} retry=${load.reload} />
-    ${found ? html`<p class=${'verdict ' + look.replace('.', '-')} role="status"><${Icon} name=${icons[look] ?? 'unknown'} />${t('device.opens.' + look)}</p>
+    ${found ? html`<p class=${'verdict ' + look.replace('.', '-')} role="status"><${Icon} name=${icons[look] ?? 'unknown'} />${t(!jammed ? 'device.opens.' + look : d.service === 'maintenance' ? 'device.opens.jammed.maintenance' : 'device.opens.jammed')}</p>
       <ul class="findings">${found.findings.map((f, i) => html`<${Finding} key=${f.code + i} finding=${f} device=${d} acts=${acts} />`)}</ul>` : !load.problem && html`<${Spinner} />`}<//>`
 }
 
 function Finding({ finding: f, device: d, acts }) {
   const facts = factsOf(f.facts ?? {}, d)
-  const key = f.code === 'stopped' && !f.facts?.reason ? 'find.stopped.venue' : 'find.' + f.code, known = has(key)
+  const key = f.code === 'stopped' && !f.facts?.reason ? 'find.stopped.venue' : f.code === 'jammed' && f.facts?.tried ? 'find.jammed.tried'
+    : f.code === 'last_start_failed' && f.facts?.reason === 'jam' && d.kind === 'lock' ? 'find.last_start_failed.jam' : 'find.' + f.code, known = has(key)
   const fix = fixKey(f, d)
   const may = f.action && can(least[f.action.operation] ?? 'viewer')
-  return html`<li><${Badge} state=${f.severity} word=${t('device.severity.' + f.severity)} />
+  return html`<li><${Badge} state=${f.code === 'jammed' ? 'bad' : f.severity} word=${f.code === 'jammed' ? t('fleet.problem.jammed') : t('device.severity.' + f.severity)} />
     <div><p>${known ? t(key, facts) : tCode('find', f.code)}</p>${has(fix) && t(fix, facts) && html`<p class="fix">${t(fix, facts)}</p>`}</div>
     <span class="actions">${may && html`<${Button} small onClick=${() => acts.fix(f.action)}>${label(f.action)}<//>`}
-      ${f.code === 'last_start_failed' && d.service === 'in_service' && can('field') && html`<${Button} small icon="fault" onClick=${() => acts.service('maintenance')}>${t('device.maintenance')}<//>`}</span></li>`
+      ${['last_start_failed', 'jammed'].includes(f.code) && d.service === 'in_service' && can('field') && html`<${Button} small icon="fault" onClick=${() => acts.service('maintenance')}>${t('device.maintenance')}<//>`}</span></li>`
 }
 
 // fixKey picks the words for what to do: some kinds and reasons have their own.
 function fixKey(f, d) {
-  const special = [f.facts?.reason, d.kind].filter(Boolean).map(s => `find.${f.code}.fix.${s}`).find(has)
+  const special = [f.facts?.reason, d.service, d.kind].filter(Boolean).map(s => `find.${f.code}.fix.${s}`).find(has)
   return special ?? `find.${f.code}.fix`
 }
 

@@ -2,6 +2,7 @@
 // that are shown once, the style sheet of these pages.
 import { html, signal, useEffect, useState } from '../lib/html.js'
 import { Problem, address, get } from '../lib/api.js'
+import { zoneName } from '../lib/format.js'
 import { t } from '../lib/words.js'
 import { Button, Icon, copy, problemWords, toast } from '../lib/ui.js'
 import { save } from './archive.js'
@@ -44,6 +45,12 @@ export function useVenues() {
   const find = id => venues.find(v => v.id === id)
   return { venues, known: venueList.value !== null, name: id => find(id)?.name ?? id ?? '', zone: id => find(id)?.time_zone,
     options: all => [...(all === undefined ? [] : [/** @type {[string, string]} */ (['', all])]), ...venues.map(v => /** @type {[string, string]} */ ([v.id, v.name]))] }
+}
+
+/** Which zone the times of a card are in, told once: the venue's. @param {{venue: string}} props */
+export function Zone({ venue }) {
+  const { zone } = useVenues()
+  return html`<span class="quiet zone" title=${zone(venue)}>${t('part.zone', { zone: zoneName(zone(venue)) })}</span>`
 }
 
 /** A file of the API, or its problem. @param {string} path @param {Record<string, any>} [params] */

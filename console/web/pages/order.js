@@ -9,7 +9,7 @@ import { Badge, Button, Card, confirmAct, copy, CurlButton, Icon, KeyValue, Load
 import { has, t, tCode } from '../lib/words.js'
 import { DeviceLink, fenOf, ItemsOf, Kind, lasted, newKey, OrderBadge, reasonOf, RiderLink, short, useStaff, VenueLink, Who, Yuan, yuanOf } from './desk.js'
 import { decideRefund, isOwn, isStuck } from './orders.js'
-import { useVenues } from './office.js'
+import { useVenues, Zone } from './office.js'
 import '../words/orders.js'
 import '../words/order.js'
 
@@ -91,18 +91,22 @@ function RefundAmount({ draft, limit, left }) {
 /* What happened. */
 
 function Body({ order: o, refunds, again }) {
+  const nothing = !o.quote?.lines?.length && !o.payments?.length && !refunds.data?.length && !(o.hold_fen > 0 && !over(o)) // two cards would say so
   return html`
     ${!over(o) && html`<${Next} order=${o} />`}
     ${o.unproven && html`<div class="next-step warn"><${Icon} name="warn" /><span>${t('bill.unproven')}</span></div>`}
-    <div class="cols">
+    ${nothing ? html`<div class="stack">
+      <${Card} title=${t('bill.timeline')} actions=${html`<${Zone} venue=${o.venue} />`}><${History} order=${o} /><p class="quiet">${t(over(o) ? 'bill.nothing' : 'bill.nothing.yet')}</p><//>
+      <${ItemsOf} venue=${o.venue} mine=${i => i.order === o.id} deps=${[o.id, o.version]} />
+    </div>` : html`<div class="cols">
       <div class="stack">
         <${Bill} order=${o} />
         ${(refunds.data ?? []).map(r => html`<${Waiting} key=${r.id} refund=${r} again=${again} />`)}
         <${Payments} order=${o} />
         <${ItemsOf} venue=${o.venue} mine=${i => i.order === o.id} deps=${[o.id, o.version]} />
       </div>
-      <${Card} title=${t('bill.timeline')}><${History} order=${o} /><//>
-    </div>
+      <${Card} title=${t('bill.timeline')} actions=${html`<${Zone} venue=${o.venue} />`}><${History} order=${o} /><//>
+    </div>`}
     <div class="gap-above"><${Facts} order=${o} /></div>`
 }
 
@@ -117,12 +121,13 @@ function Next({ order: o }) {
 }
 
 const tones = { executed: 'ok', device_ended: 'ok', captured: 'ok', decided: 'ok', resumed: 'ok', refused: 'bad', cannot_tell: 'bad', deadline: 'warn', give_up: 'warn', watchdog: 'warn', staff_ended: 'warn', fenced: 'off', cancelled: 'off' }
-const icons = { executed: 'lock', device_ended: 'lock', captured: 'check', decided: 'check', deadline: 'unknown', cannot_tell: 'unknown', ordered: 'order', authorised: 'order', staff_ended: 'staff', rider_ended: 'rider', pause_began: 'pause', resumed: 'play', give_up: 'x', fenced: 'shield', cancelled: 'x', refused: 'blocked', watchdog: 'clock' }
+const icons = { executed: 'unlock', device_ended: 'lock', captured: 'check', decided: 'check', deadline: 'unknown', cannot_tell: 'unknown', ordered: 'order', authorised: 'order', staff_ended: 'staff', rider_ended: 'rider', pause_began: 'pause', resumed: 'play', give_up: 'x', fenced: 'shield', cancelled: 'x', refused: 'blocked', watchdog: 'clock' }
 
 // stepWord finds the words of a step: what came before and the kind may have their own.
 function stepWord(o, move) {
   const special = move.input === 'authorised' && o.pay_with === 'service' || move.input === 'captured' && o.pay_with === 'service' ? '.service'
     : move.input === 'authorised' && move.from === 'pending' ? '.paid'
+    : move.input === 'refused' && /^failed/.test(o.reason ?? '') ? '.failed'
     : ['refused', 'give_up'].includes(move.input) && move.from === 'pending' ? '.pay'
     : move.input === 'ordered' && o.relay ? '.relay' : o.kind === 'pump' ? '.pump' : ''
   return has(`step.${move.input}${special}`) ? t(`step.${move.input}${special}`) : tCode('step', move.input)
@@ -145,15 +150,19 @@ function By({ order: o, by }) {
   return html`<span class="quiet">${by}</span>`
 }
 
+// actOf is the act of staff that a step was, whose reason the audit keeps.
+const actOf = (o, m) => m.input === 'authorised' && o.pay_with === 'service' ? 'order.unlock' : { staff_ended: 'order.end', give_up: 'order.void', decided: 'order.decide' }[m.input]
+
 function History({ order: o }) {
   const { zone } = useVenues()
   const steps = (o.timeline ?? []).map((m, i, all) => {
     const before = i && new Date(m.at).getTime() - new Date(all[i - 1].at).getTime()
     const reason = m.state === 'voided' || m.input === 'staff_ended' ? reasonOf(o.reason) : ''
+    const act = (o.acts ?? []).find(a => a.act === actOf(o, m) && a.reason)
     const badge = m.state === m.from ? '' : m.state === 'ended' ? t('bill.ended') : tCode('order.state', m.state)
-    return { title: badge || t('order.state.' + o.state), tone: tones[m.input] ?? 'busy', icon: o.kind === 'pump' && icons[m.input] === 'lock' ? 'pump' : icons[m.input],
+    return { title: badge || t('order.state.' + o.state), tone: tones[m.input] ?? 'busy', icon: o.kind === 'pump' && ['lock', 'unlock'].includes(icons[m.input]) ? 'pump' : icons[m.input],
       time: html`<time datetime=${m.at} title=${m.at}>${clock(m.at, zone(o.venue))}${before ? html` <span class="quiet">+${duration(before)}</span>` : ''}</time>`,
-      text: html`<span>${stepWord(o, m)}${reason && html` <strong>${reason}.</strong>`}</span><span class="step-by"><${By} order=${o} by=${m.by} /></span>` }
+      text: html`<span>${stepWord(o, m)}${reason && html` <strong>${reason}.</strong>`}${act && html` <q class="said">${act.reason}</q>`}</span><span class="step-by"><${By} order=${o} by=${m.by} /></span>` }
   })
   return html`<${Timeline} steps=${steps} />`
 }
@@ -198,12 +207,12 @@ const paymentTones = { paid: 'ok', closed: 'off', abnormal: 'bad', confirmed: 'o
 
 function Payments({ order: o }) {
   const list = o.payments ?? []
-  return html`<${Card} title=${t('bill.payments')}>${list.length ? html`<table class="bill"><tbody>${list.map(p => html`<tr key=${p.id}>
+  if (!list.length) return html`<p class="none-line quiet">${t(o.pay_with === 'wallet' ? 'payment.wallet' : 'payment.none')}</p>`
+  return html`<${Card} title=${t('bill.payments')}><table class="bill"><tbody>${list.map(p => html`<tr key=${p.id}>
       <td><span class="two"><span>${tCode('payment', p.road)}</span><span class="mono" title=${p.id}>${short(p.id)}</span></span></td>
       <td><${Badge} state=${p.state} tone=${paymentTones[p.state] ?? 'busy'} icon=${p.state === 'paid' ? 'ok' : p.state === 'closed' ? 'x' : p.state === 'abnormal' ? 'bad' : 'clock'} word=${tCode('payment', p.state)} /></td>
       <td class="far">${when(p.done_at ?? p.created_at)}</td>
-      <td class="end"><span class="amount">${p.road === 'refund' ? money(-p.moved_fen || -p.amount_fen) : money(p.moved_fen)}${p.moved_fen !== p.amount_fen && p.road !== 'refund' && html`<small class="quiet">/ ${money(p.amount_fen)}</small>`}</span></td></tr>`)}</tbody></table>`
-    : html`<p class="quiet">${t(o.pay_with === 'wallet' ? 'payment.wallet' : 'payment.none')}</p>`}<//>`
+      <td class="end"><span class="amount">${p.road === 'refund' ? money(-p.moved_fen || -p.amount_fen) : money(p.moved_fen)}${p.moved_fen !== p.amount_fen && p.road !== 'refund' && html`<small class="quiet">/ ${money(p.amount_fen)}</small>`}</span></td></tr>`)}</tbody></table><//>`
 }
 
 function Waiting({ refund: r, again }) {
@@ -219,7 +228,7 @@ function Waiting({ refund: r, again }) {
 function Facts({ order: o }) {
   const { zone } = useVenues(), tz = zone(o.venue)
   const preset = o.preset && [o.preset.grade && o.preset.grade + '#', o.preset.amount_fen && money(o.preset.amount_fen), o.preset.millilitres && litres(o.preset.millilitres)].filter(Boolean).join(' · ')
-  return html`<${Card} title=${t('bill.facts')}><${KeyValue} rows=${[
+  return html`<${Card} title=${t('bill.facts')} actions=${html`<${Zone} venue=${o.venue} />`}><${KeyValue} rows=${[
     [t('part.order'), html`<span class="row"><span class="mono">${o.id}</span><${Button} kind="quiet" small icon="copy" label=${t('part.copy')} onClick=${() => copy(o.id)} /></span>`],
     [t('bill.device'), html`<${DeviceLink} id=${o.device} />${o.outlet > 1 && ' · ' + t(o.kind === 'pump' ? 'part.side.n' : 'part.outlet.n', { n: o.outlet })}`],
     [t('bill.venue'), html`<${VenueLink} id=${o.venue} />`],
@@ -234,6 +243,7 @@ function Facts({ order: o }) {
     o.fuel?.limit_fen > 0 && [t('bill.limit'), money(o.fuel.limit_fen)],
     o.measured && [t('bill.measured'), has('measured.' + o.measured) ? t('measured.' + o.measured) : o.measured],
     o.reason && [t('bill.reason'), reasonOf(o.reason)],
+    o.acts?.some(a => a.reason) && [t('bill.acts'), o.acts.filter(a => a.reason).map(a => html`<div key=${a.at}><q class="said">${a.reason}</q> <span class="quiet">${a.name || a.staff} · ${when(a.at, tz)}</span></div>`)],
     o.tariff && [t('bill.tariff'), html`<${Link} to="/tariffs" query=${{ id: o.tariff.id }}>${t('bill.tariff.version', { name: o.tariff.name, version: o.tariff.version })}<//>`],
     o.command && [t('bill.command'), html`<${Link} to=${'/devices/' + o.device} query=${{ tab: 'commands' }}>${t('bill.command.n', { n: number(o.seq) })}<//>`],
     o.spans?.length > 0 && [t('bill.spans'), o.spans.map(s => html`<div key=${s.boot + s.from_ms} class="quiet">${t('bill.span', { boot: s.boot.slice(0, 6), from: duration(s.from_ms), to: duration(s.to_ms) })}</div>`)],

@@ -46,8 +46,8 @@ function List({ query, setQuery, tab }) {
       ${venues.venues.length > 1 && html`<${Select} label=${t('part.venue')} value=${query.venue} onChange=${set('venue')} options=${venues.options(t('part.any'))} />`}
       <${Typed} label=${t('part.device')} value=${query.device} onSet=${set('device')} pattern="[A-Za-z0-9_\\-]{1,24}" placeholder="bike-001" />
       <${Typed} label=${t('orders.filter.rider')} value=${query.rider} onSet=${set('rider')} pattern="[A-Za-z0-9:_\\-]{1,64}" />
-      <${Field} type="date" label=${t('part.from')} value=${query.from} max=${query.to} onInput=${set('from')} />
-      <${Field} type="date" label=${t('part.to')} value=${query.to} min=${query.from} onInput=${set('to')} />
+      <span class="pair"><${Field} type="date" label=${t('part.from')} value=${query.from} max=${query.to} onInput=${set('from')} />
+      <${Field} type="date" label=${t('part.to')} value=${query.to} min=${query.from} onInput=${set('to')} /></span>
       ${filtered && html`<${Button} kind="quiet" icon="x" class="at-foot" onClick=${() => setQuery(Object.fromEntries(filters.map(f => [f, ''])))}>${t('part.clear')}<//>`}
     <//>
     <${ProblemBox} problem=${list.problem} retry=${list.reload} />

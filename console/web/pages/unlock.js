@@ -8,7 +8,7 @@ import { go } from '../lib/router.js'
 import { Button, Card, confirmAct, ProblemBox, Spinner, Timeline, useLoad } from '../lib/ui.js'
 import { t } from '../lib/words.js'
 import { hopsOf, OrderBadge, reasonOf } from './desk.js'
-import { useVenues } from './office.js'
+import { useVenues, Zone } from './office.js'
 
 /** @param {{device: any, id: string, again: () => void, onClose: () => void}} props id: of the order */
 export function Unlock({ device: d, id, again, onClose }) {
@@ -38,7 +38,7 @@ export function Unlock({ device: d, id, again, onClose }) {
   const pump = d.kind === 'pump', live = order && ['starting', 'unresolved', 'active'].includes(order.state)
   const stop = act => confirmAct({ title: t('unlock.' + (act === 'end' ? 'end' : 'cancel')), text: t(act === 'end' ? 'device.unlock.end.text' : 'device.unlock.void.text'), reason: true, danger: true,
     curl: { method: 'POST', path: `/orders/${id}/${act}`, body: {} }, run: reason => post(`/orders/${id}/${act}`, { reason }) }).then(done => { if (done) { load.reload(); again() } })
-  return html`<div ref=${box}><${Card} class="unlock" title=${t('unlock.title')} actions=${html`${order && html`<${OrderBadge} order=${order} />`}
+  return html`<div ref=${box}><${Card} class="unlock" title=${t('unlock.title')} actions=${html`<${Zone} venue=${d.venue} />${order && html`<${OrderBadge} order=${order} />`}
       ${order?.state === 'unresolved' && can('field') && html`<${Button} small onClick=${() => stop('void')}>${t('unlock.cancel')}<//>`}
       ${order?.state === 'active' && can('field') && html`<${Button} small onClick=${() => stop('end')}>${t('unlock.end')}<//>`}
       <${Button} small kind="quiet" icon="order" onClick=${() => go('/orders/' + id)}>${t('unlock.order')}<//>
@@ -56,7 +56,7 @@ function steps(o, hops, pump, zone, waits) {
   const answered = ['active', 'ended', 'settled'].includes(o.state), refused = o.state === 'voided'
   const started = o.timeline?.find(m => m.input === 'executed')
   const proof = answered ? { title: t(pump ? 'unlock.executed.pump' : 'unlock.executed'), tone: 'ok', time: started && clock(started.at, zone), text: took(hop('answered')) || started && t('unlock.after', { time: duration(new Date(started.at).getTime() - new Date(o.created_at).getTime()) }) }
-    : refused ? { title: t('unlock.failed', { reason: reasonOf(o.reason) }), tone: 'bad', time: o.done_at && clock(o.done_at, zone) }
+    : refused ? { title: t('unlock.failed', { reason: reasonOf(o.reason) }), tone: 'bad', time: o.done_at && clock(o.done_at, zone), text: took(hop('answered')) }
     : { title: t(o.state === 'unresolved' ? 'unlock.unresolved' : 'unlock.waiting'), tone: o.state === 'unresolved' ? 'warn' : 'busy', icon: o.state === 'unresolved' ? 'unknown' : 'clock' }
   return [
     { title: t('unlock.committed'), tone: 'ok', time: clock(o.created_at, zone) },

@@ -28,7 +28,7 @@ addWords({
     'bulk.text.maintenance': 'Nobody can start one; orders that run go on.',
     'bulk.text.in_service': 'Riders can start them again.',
     'bulk.text.ring': 'Each rings, if it is heard.',
-    'bulk.text.probe': 'Each is asked how it is; its word settles what is unresolved.',
+    'bulk.text.probe': 'Each is asked how it is; its answer settles what is unresolved.',
     'bulk.text.transfer': 'They belong to {venue} from then on.',
     'bulk.text.retire': 'For good: a retired device never comes back under its id.',
     'bulk.to_venue': 'To venue',

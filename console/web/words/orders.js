@@ -7,7 +7,7 @@ addWords({
     'orders.all': 'All',
     'orders.review': 'Review',
     'orders.refunds': 'Refunds that wait',
-    'orders.review.text': 'What needs a person: starts without an answer, bills that staff must decide, words of devices that were set aside or do not match.',
+    'orders.review.text': 'What needs a person: starts without an answer, bills that staff must decide, evidence of devices that was set aside or does not match.',
     'orders.refunds.text': 'Above {amount} a refund needs a second person. Whoever asked for it cannot approve it.',
     'orders.refunds.text.any': 'A refund above the limit needs a second person. Whoever asked for it cannot approve it.',
     'orders.none': 'No orders match',

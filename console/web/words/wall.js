@@ -3,7 +3,7 @@ export default {
   en: {
     'wall.title': 'Pump wall', 'wall.venue': 'Venue', 'wall.tv': 'TV', 'wall.tv_end': 'End TV', 'wall.full': 'Full screen', 'wall.stop_all': 'Stop all', 'wall.stop': 'Stop', 'wall.stop_device': 'Stop {device}',
     'wall.side': 'Side {n}', 'wall.none': 'No pumps', 'wall.none_text': 'None of your venues has a pump.', 'wall.sold': 'Side by side now', 'wall.preset': 'of {most}', 'wall.last': 'Last', 'wall.no_sale': 'No sale yet',
-    'wall.stale': 'Figures of {age} ago', 'wall.silent': 'Last word {age} ago', 'wall.order_of': 'Order at {name}', 'wall.open': 'Open {device}', 'wall.prices': 'Prices', 'wall.per_litre': '{price}/L', 'wall.venue_stopped': 'The whole venue is stopped', 'wall.venue_stopped_text': 'Each pump starts again by a hand at it, once it was checked. Nothing starts from here.',
+    'wall.stale': 'Figures of {age} ago', 'wall.silent': 'Last message {age} ago', 'wall.order_of': 'Order at {name}', 'wall.open': 'Open {device}', 'wall.prices': 'Prices', 'wall.per_litre': '{price}/L', 'wall.venue_stopped': 'The whole venue is stopped', 'wall.venue_stopped_text': 'Each pump starts again by a hand at it, once it was checked. Nothing starts from here.',
     'wall.only': 'Show', 'wall.all': 'All', 'wall.only_busy': 'At work', 'wall.only_bad': 'Trouble', 'wall.nothing_such': 'No side is in this state.',
     'wall.s_idle': 'Idle', 'wall.s_calling': 'Calling', 'wall.s_authorised': 'Authorised', 'wall.s_started': 'Nozzle up', 'wall.s_fuelling': 'Fuelling', 'wall.s_suspended': 'Suspended', 'wall.s_complete': 'Complete', 'wall.s_fault': 'Fault',
     'wall.s_stopped': 'Stopped', 'wall.s_offline': 'Offline', 'wall.s_never_heard': 'Never heard', 'wall.s_maintenance': 'In maintenance', 'wall.s_out_of_service': 'Out of service', 'wall.s_retired': 'Retired', 'wall.s_unresolved': 'Unresolved', 'wall.s_await_closed': 'Waits to be closed',
@@ -15,7 +15,7 @@ export default {
     'wall.busy_n': '{n} at work', 'wall.bad_n': '{n} in trouble', 'wall.sides_n': '{n} sides',
   },
   'zh-CN': {
-    'wall.title': '加油机墙', 'wall.venue': '场地', 'wall.tv': '大屏', 'wall.tv_end': '退出大屏', 'wall.full': '全屏', 'wall.stop_all': '全部急停', 'wall.stop': '急停', 'wall.stop_device': '急停 {device}',
+    'wall.title': '加油机看板', 'wall.venue': '场地', 'wall.tv': '大屏', 'wall.tv_end': '退出大屏', 'wall.full': '全屏', 'wall.stop_all': '全部急停', 'wall.stop': '急停', 'wall.stop_device': '急停 {device}',
     'wall.side': '{n} 号面', 'wall.none': '没有加油机', 'wall.none_text': '您的场地都没有加油机。', 'wall.sold': '当前各面', 'wall.preset': '上限 {most}', 'wall.last': '上一笔', 'wall.no_sale': '还没有交易',
     'wall.stale': '{age} 前的数据', 'wall.silent': '{age} 前最后通信', 'wall.order_of': '{name} 的订单', 'wall.open': '打开 {device}', 'wall.prices': '油价', 'wall.per_litre': '{price}/升', 'wall.venue_stopped': '整个场地已急停', 'wall.venue_stopped_text': '检查之后，每台加油机须在现场手动恢复，不能远程恢复。',
     'wall.only': '显示', 'wall.all': '全部', 'wall.only_busy': '工作中', 'wall.only_bad': '有问题', 'wall.nothing_such': '没有处于此状态的面。',

@@ -54,7 +54,7 @@ addWords({
     'hook.event.order.active': 'Order began',
     'hook.event.order.settled': 'Order settled',
     'hook.event.order.voided': 'Order void',
-    'hook.event.order.unresolved': 'Order without word',
+    'hook.event.order.unresolved': 'Order without an answer',
     'hook.event.webhook.test': 'Test',
   },
   'zh-CN': {
