@@ -123,17 +123,14 @@ test('a filter out of an address keeps only what means something', () => {
   assert.deepEqual(filterOf({ box: '31,121,32,122', battery: '20', problem: 'any' }), { box: '31,121,32,122', battery: '20', problem: 'any' })
 })
 
-test('50,000 devices are filtered and sorted within 200 ms', () => {
+test('50,000 devices are filtered and sorted rightly, whichever way round', () => {
   const rows = Array.from({ length: 50_000 }, (_, i) => ({ id: 'bike-' + String(i).padStart(6, '0'), venue: i % 2, state: i * 7 % states.length, battery: i * 37 % 101, heard: (i * 7919) % 100_000, problems: i % 5 ? 0 : 4 }))
-  const c = loaded(...rows), v = new View()
-  v.apply(c, { q: 'bike' }, '-heard') // grown and compiled
-  const took = []
-  for (const [filter, sort] of [[{}, 'battery'], [{ q: '99' }, '-heard'], [{ problem: 'any', venue: 'campus' }, 'state'], [{ battery: '20' }, 'venue']]) {
-    const before = process.cpuUsage()
-    v.apply(c, filter, sort)
-    took.push(process.cpuUsage(before).user / 1000) // not the clock: others may have the processor
-  }
-  assert.ok(Math.max(...took) < 200, `took ${took.map(Math.round)} ms`)
+  // By the plain way; how long it takes is perf.mjs's.
+  const c = loaded(...rows)
+  for (const [filter, passes, sort, key] of [
+    [{}, () => true, 'battery', r => r.battery], [{ q: '99' }, r => r.id.includes('99'), '-heard', r => -r.heard],
+    [{ problem: 'any', venue: 'campus' }, r => r.problems && !r.venue, 'problems', r => -r.problems], [{ battery: '20' }, r => r.battery < 20, 'venue', r => r.venue],
+  ]) assert.deepEqual(ids(c, filter, sort), rows.filter(passes).sort((a, b) => key(a) - key(b) || (a.id < b.id ? -1 : 1)).map(r => r.id), sort)
 })
 
 test('a kind that the console does not know is shown as itself, and never as a lock', () => {

@@ -41,7 +41,7 @@ export async function begin(args = ['--bikes', '30', '--pumps', '3']) {
   let demo
   for (let tries = 0; !demo; tries++) {
     try { demo = JSON.parse(readFileSync(file, 'utf8')) } catch {
-      assert.ok(tries < 400 && child.exitCode === null, `the demo is not ready:\n${output}`)
+      assert.ok(tries < 1800 && child.exitCode === null, `the demo is not ready:\n${output}`)
       await new Promise(done => setTimeout(done, 100))
     }
   }
@@ -64,6 +64,10 @@ export async function begin(args = ['--bikes', '30', '--pumps', '3']) {
 /** The first admin's. */
 export const password = 'a long enough sentence'
 
+// For how long anything may take before it counts as never, ms: long, since a machine may
+// have other work.
+const patience = 60_000
+
 let stage, storage, browser, contexts = []
 
 /** Hosts that any page asked for anything. */
@@ -78,7 +82,7 @@ async function blank(more = {}) {
   const context = await browser.newContext({ viewport: { width: 1280, height: 800 }, locale: 'en-GB', ...more })
   contexts.push(context)
   const page = await context.newPage()
-  page.setDefaultTimeout(20_000)
+  page.setDefaultTimeout(patience)
   return page
 }
 
@@ -133,7 +137,7 @@ export async function stop() {
   await browser?.close()
   await Promise.all(running.map(async ({ child, ended }) => {
     child.kill('SIGINT')
-    const late = setTimeout(() => child.kill('SIGKILL'), 15_000)
+    const late = setTimeout(() => child.kill('SIGKILL'), patience)
     await ended
     clearTimeout(late)
   }))
@@ -180,7 +184,7 @@ export async function ask(method, path, body, { once } = {}) {
 
 /** Waits until fn gives something, and gives that. */
 export async function until(fn, what) {
-  for (let tries = 0; tries < 100; tries++) {
+  for (const end = Date.now() + patience; Date.now() < end;) {
     const found = await fn()
     if (found) return found
     await new Promise(done => setTimeout(done, 100))

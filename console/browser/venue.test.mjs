@@ -64,7 +64,7 @@ test('a filter puts devices in maintenance, and only those', async () => {
   assert.equal(await dialog(page).getByRole('button', { name: 'Do it' }).isDisabled(), true)
   await dialog(page).getByLabel('Type').fill('9')
   await dialog(page).getByRole('button', { name: 'Do it' }).click()
-  await page.locator('[data-test=progress][data-state=done]').waitFor({ timeout: 20_000 })
+  await page.locator('[data-test=progress][data-state=done]').waitFor()
   await page.getByText('9 of 9').waitFor()
   await sound(page, 'bulk-run')
   const devices = []
