@@ -5,7 +5,7 @@ import { t, tCode } from '../lib/words.js'
 import { clock, day, when } from '../lib/format.js'
 import { Link, useQuery } from '../lib/router.js'
 import { Button, Card, Empty, Field, More, Page, ProblemBox, Select, useLoad, usePages } from '../lib/ui.js'
-import { Download, instant, localInput } from './office.js'
+import { Download, instant, localInput, Zone } from './office.js'
 import { changes, shown } from './differ.js'
 import '../words/audit.js'
 
@@ -22,7 +22,7 @@ export default function Audit({ query }) {
   const names = useMemo(() => new Map((staff.data ?? []).map(s => [s.id, s.name])), [staff.data])
   const list = usePages((cursor, abort) => get('/audit', { ...params, cursor, limit: 50 }, abort), 'acts', [JSON.stringify(params)])
   if (!can('admin')) return html`<${Page} title=${t('audit.title')}><${Empty} icon="audit" title=${t('part.role')} /><//>`
-  return html`<${Page} title=${t('audit.title')} sub=${t('audit.sub')} actions=${html`<${Download} path="/audit.csv" params=${params} name="audit.csv">${t('part.csv')}<//>`}>
+  return html`<${Page} title=${t('audit.title')} sub=${html`${t('audit.sub')} <${Zone} />`} actions=${html`<${Download} path="/audit.csv" params=${params} name="audit.csv">${t('part.csv')}<//>`}>
     <div class="filters many">
       <${Select} label=${t('part.staff')} value=${query.staff} onChange=${v => setQuery({ staff: v })} options=${[['', t('part.any')], ...(staff.data ?? []).map(s => [s.id, s.name]), ['unlatch', t('audit.itself')]]} />
       <${Select} label=${t('audit.act')} value=${query.act} onChange=${v => setQuery({ act: v })} options=${[['', t('part.any')], ...areas.map(a => [a, t('audit.area.' + a.slice(0, -1))])]} />

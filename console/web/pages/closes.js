@@ -8,6 +8,7 @@ import { Link, useQuery } from '../lib/router.js'
 import { Badge, Button, Card, Check, confirmAct, CurlButton, DataTable, Empty, exportCSV, Field, Icon, Loaded, More, Page, Select, Spinner, ProblemBox, Tabs, toast, useLoad, usePages } from '../lib/ui.js'
 import { addWords, t } from '../lib/words.js'
 import { useStaff } from './desk.js'
+import { Zone } from './office.js'
 import words from '../words/closes.js'
 
 addWords(words)
@@ -46,7 +47,7 @@ function Overview({ venue, venues, period, setQuery }) {
     })
   }
   useKeys(can('field') ? [{ keys: 'n', words: 'closes.take_' + period, run: take }] : [], [next.data, period])
-  return html`<${Page} title=${t('closes.title')} sub=${venues.length === 1 ? venue.name : ''} actions=${can('field') && html`<${Button} kind="primary" icon="close" onClick=${take} disabled=${!next.data}>${t('closes.take_' + period)}<//>`}>
+  return html`<${Page} title=${t('closes.title')} sub=${html`${venues.length === 1 && venue.name} <${Zone} venue=${venue.id} />`} actions=${can('field') && html`<${Button} kind="primary" icon="close" onClick=${take} disabled=${!next.data}>${t('closes.take_' + period)}<//>`}>
     ${venues.length > 1 && html`<div class="filters"><${Select} inline label=${t('closes.venue')} value=${venue.id} onChange=${v => setQuery({ venue: v })} options=${venues.map(v => [v.id, v.name])} /></div>`}
     <${Tabs} label=${t('closes.period')} value=${period} onChange=${v => setQuery({ period: v })} tabs=${[{ value: 'shift', word: t('closes.shift') }, { value: 'day', word: t('closes.day') }]} />
     <${Loaded} load=${next}>${c => html`<section aria-label=${t('closes.next_' + period, { n: c.number })}>
@@ -88,7 +89,7 @@ function One({ venue, id }) {
   if (!load.data) return html`<${Page} title=${t('closes.title')} back=${back}><${Loaded} load=${load}>${() => null}<//><//>`
   const c = load.data
   const file = () => exportCSV(`${c.venue}-${c.period}-${c.number}`, nozzleColumns().map(col => ({ ...col, title: String(col.title) })), c.nozzles)
-  return html`<${Page} title=${t('closes.number_' + c.period, { n: c.number })} sub=${venue.name} back=${back} actions=${html`<${CurlButton} path=${`/venues/${venue.id}/closes/${id}`} />
+  return html`<${Page} title=${t('closes.number_' + c.period, { n: c.number })} sub=${html`${venue.name} <${Zone} venue=${venue.id} />`} back=${back} actions=${html`<${CurlButton} path=${`/venues/${venue.id}/closes/${id}`} />
       <${Button} icon="export" onClick=${file}>${t('ui.export')}<//><${Button} icon="print" onClick=${() => print()}>${t('closes.print')}<//>`}>
     <p class="close-span"><span>${c.from ? at(c.from, venue.time_zone) : t('closes.beginning')}</span><${Icon} name="right" /><b>${at(c.at, venue.time_zone)}</b>${c.by && html`<span class="quiet">· ${t('closes.by')} ${nameOf(c.by)}</span>`}${c.reason && html`<span class="quiet">· ${c.reason}</span>`}</p>
     <${Body} close=${c} whole />

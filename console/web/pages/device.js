@@ -2,7 +2,7 @@
 // staff can do with it, and its history.
 import { html, useEffect, useRef, useState } from '../lib/html.js'
 import { can, get, post } from '../lib/api.js'
-import { age, at, duration, litres, number, when } from '../lib/format.js'
+import { age, at, litres, number, when } from '../lib/format.js'
 import { onUpdate } from '../lib/live.js'
 import { Link, useQuery } from '../lib/router.js'
 import { Badge, Button, Card, CurlButton, Field, Icon, KeyValue, Loaded, Page, ProblemBox, Tabs, useLoad } from '../lib/ui.js'
@@ -126,7 +126,7 @@ function Shadow({ device: d }) {
       [t('device.lastword'), html`${at(says.heard_at, zone(d.venue))} ${says.heard_at && html`<span class="quiet">(${when(says.heard_at)})</span>`}`],
       [t('device.firmware'), says.firmware || '–'],
       d.kind === 'lock' && [t('device.battery'), battery == null ? html`<span class="quiet">${t('device.battery.unknown')}</span>` : html`<span class=${'with-icon' + (battery < 20 ? ' bad-text' : '')}><${Icon} name=${battery < 20 ? 'batteryLow' : battery < 60 ? 'battery' : 'batteryFull'} />${number(battery)} %</span>`],
-      says.uptime_ms != null && [t('device.uptime'), duration(says.uptime_ms)],
+      says.uptime_ms != null && says.heard_at && [t('device.started'), when(new Date(says.heard_at).getTime() - says.uptime_ms, zone(d.venue))],
       says.boot && [t('device.boot'), html`<span class="mono">${says.boot}</span>`],
       [t('device.position'), d.lat == null ? html`<span class="quiet">${t('device.position.none')}</span>`
         : html`<${Link} to="/" query=${{ q: d.id }} class="mono">${number(d.lat, 5)}, ${number(d.lng, 5)}<//> ${says.position_age_s != null ? html`<span class="quiet">(${age(says.position_age_s)})</span>` : d.placed_at && html`<span class="quiet">(${when(d.placed_at)})</span>`}${d.outside && html` <${Badge} state="warn" word=${t('device.outside')} />`}`],

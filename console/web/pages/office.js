@@ -47,10 +47,10 @@ export function useVenues() {
     options: all => [...(all === undefined ? [] : [/** @type {[string, string]} */ (['', all])]), ...venues.map(v => /** @type {[string, string]} */ ([v.id, v.name]))] }
 }
 
-/** Which zone the times of a card are in, told once: the venue's. @param {{venue: string}} props */
+/** Which zone the times of a card or a page are in, told once: the venue's, or this browser's. @param {{venue?: string}} props */
 export function Zone({ venue }) {
-  const { zone } = useVenues()
-  return html`<span class="quiet zone" title=${zone(venue)}>${t('part.zone', { zone: zoneName(zone(venue)) })}</span>`
+  const { zone } = useVenues(), name = zone(venue)
+  return html`<span class="quiet zone" title=${name}>${t('part.zone', { zone: zoneName(name) })}</span>`
 }
 
 /** A file of the API, or its problem. @param {string} path @param {Record<string, any>} [params] */

@@ -162,7 +162,7 @@ function History({ order: o }) {
     const badge = m.state === m.from ? '' : m.state === 'ended' ? t('bill.ended') : tCode('order.state', m.state)
     return { title: badge || t('order.state.' + o.state), tone: tones[m.input] ?? 'busy', icon: o.kind === 'pump' && ['lock', 'unlock'].includes(icons[m.input]) ? 'pump' : icons[m.input],
       time: html`<time datetime=${m.at} title=${m.at}>${clock(m.at, zone(o.venue))}${before ? html` <span class="quiet">+${duration(before)}</span>` : ''}</time>`,
-      text: html`<span>${stepWord(o, m)}${reason && html` <strong>${reason}.</strong>`}${act && html` <q class="said">${act.reason}</q>`}</span><span class="step-by"><${By} order=${o} by=${m.by} /></span>` }
+      text: html`<span>${stepWord(o, m)}${reason && html` <strong>${t('step.why', { reason })}</strong>`}${act && html` <q class="said">${act.reason}</q>`}</span><span class="step-by"><${By} order=${o} by=${m.by} /></span>` }
   })
   return html`<${Timeline} steps=${steps} />`
 }

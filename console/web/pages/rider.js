@@ -9,7 +9,7 @@ import { t, tCode } from '../lib/words.js'
 import { save } from './archive.js'
 import { Amount, DeviceLink, fenOf, lasted, newKey, OrderBadge, OrderLink, short, Yuan } from './desk.js'
 import { RiderBadge } from './riders.js'
-import { useVenues } from './office.js'
+import { useVenues, Zone } from './office.js'
 import '../words/orders.js'
 import '../words/riders.js'
 
@@ -45,7 +45,7 @@ function Facts({ rider: r, path, again }) {
       children: html`<${Text} label=${t('rider.group.name')} draft=${draft} pattern="[a-z0-9_\\-]{0,32}" title=${t('rider.group.invalid')} />`,
       run: async reason => { await post(path + '/group', { ...body(), reason }); return true } }).then(done => { if (done) { toast(t('rider.group.set')); again() } })
   }
-  return html`<${Card} title=${t('rider.facts')} actions=${can('finance') && !r.erased_at && html`<${Button} small icon="edit" onClick=${group}>${t('rider.group.set')}<//>`}><${KeyValue} rows=${[
+  return html`<${Card} title=${t('rider.facts')} actions=${html`<${Zone} />${can('finance') && !r.erased_at && html`<${Button} small icon="edit" onClick=${group}>${t('rider.group.set')}<//>`}`}><${KeyValue} rows=${[
     [t('riders.number'), html`<span class="mono">${r.id}</span> <${Button} kind="quiet" small icon="copy" label=${t('part.copy')} onClick=${() => copy(r.id)} />`],
     [t('rider.since'), at(r.since)],
     r.erased_at && [t('rider.erased.at'), at(r.erased_at)],

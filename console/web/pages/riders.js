@@ -7,7 +7,7 @@ import { go, useQuery } from '../lib/router.js'
 import { Badge, Button, Card, DataTable, Empty, Field, More, Page, ProblemBox, Spinner, useLoad, usePages } from '../lib/ui.js'
 import { t } from '../lib/words.js'
 import { DeviceLink, OrderBadge, OrderLink, RiderLink } from './desk.js'
-import { instant } from './office.js'
+import { instant, Zone } from './office.js'
 import '../words/orders.js'
 import '../words/riders.js'
 
@@ -104,7 +104,7 @@ function Used({ query: { device, at: moment } }) {
   if (!device || !moment) return null
   if (load.problem) return html`<${ProblemBox} problem=${load.problem} retry=${load.reload} />`
   if (!load.data) return html`<${Spinner} />`
-  return html`<${Card} flush class="gap-above"><${DataTable} label=${t('riders.used')} rows=${load.data} onOpen=${o => o.rider.startsWith('staff:') ? go('/orders/' + o.id) : go('/riders/' + o.rider)}
+  return html`<${Card} flush class="gap-above" title=${t('riders.used')} actions=${html`<${Zone} />`}><${DataTable} label=${t('riders.used')} rows=${load.data} onOpen=${o => o.rider.startsWith('staff:') ? go('/orders/' + o.id) : go('/riders/' + o.rider)}
     empty=${html`<${Empty} icon="rider" title=${t('riders.used.none', { device })} />`} columns=${[
       { key: 'rider', title: t('part.rider'), render: o => html`<${RiderLink} id=${o.rider} />` },
       { key: 'device', title: t('part.device'), render: o => html`<${DeviceLink} id=${o.device} />`, wide: true },
