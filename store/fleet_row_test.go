@@ -136,6 +136,58 @@ func TestAFailedUnlockCountsOnItsVenuesDay(t *testing.T) {
 	}
 }
 
+// TestAJamOfBeforeIsKnownAfterTheUpgrade: by the last order that says something of the bolt,
+// unless staff have put the lock into service since.
+func TestAJamOfBeforeIsKnownAfterTheUpgrade(t *testing.T) {
+	db, url := open(t)
+	testkit.ThreeOrders(t, db)
+	conn := owner(t, url)
+	exec := func(sql string, args ...any) {
+		t.Helper()
+		if _, err := conn.Exec(t.Context(), sql, args...); err != nil {
+			t.Fatal(err)
+		}
+	}
+	n := 0
+	past := func(id, reason string, opened bool) {
+		t.Helper()
+		n++
+		state, active := "voided", "null"
+		if opened {
+			state, active = "settled", "now() - interval '1 hour'"
+		}
+		exec(`INSERT INTO orders SELECT (jsonb_populate_record(o, jsonb_build_object('id', 'ffffffff-0000-7000-8000-' || lpad($1::text, 12, '0'), 'device', $2::text, 'state', $3::text, 'slot', 0,
+			'ticket', 'past-' || $1::text, 'due_at', null, 'reason', $4::text, 'done_at', now() - interval '1 hour', 'active_at', `+active+`, 'command_id', gen_random_uuid()))).*
+			FROM orders o LIMIT 1`, strconv.Itoa(n), id, state, reason)
+	}
+	for _, id := range []string{"bike-4", "bike-5"} {
+		exec(`INSERT INTO devices SELECT (jsonb_populate_record(d, jsonb_build_object('id', $1::text))).* FROM devices d WHERE d.id = 'bike-1'`, id)
+		exec(`INSERT INTO outlets SELECT (jsonb_populate_record(o, jsonb_build_object('device', $1::text, 'order_id', null))).* FROM outlets o WHERE o.device = 'bike-1'`, id)
+	}
+	past("bike-1", "failed_jam", false)
+	past("bike-1", "cancelled", false) // says nothing of the bolt
+	past("bike-2", "jam", false)
+	past("bike-3", "jam", false)
+	past("bike-3", "closed_by_hand", true)
+	past("bike-4", "failed_jam", false)
+	past("bike-5", "failed_jam", false)
+	for id, to := range map[string]string{"bike-4": "in_service", "bike-5": "maintenance"} {
+		exec(`INSERT INTO audits (id, staff, act, object, reason, after, at) VALUES (gen_random_uuid(), 's1', 'device.service', 'device ' || $1::text, 'x', jsonb_build_object('service', $2::text), now())`, id, to)
+	}
+	exec(`ALTER TABLE outlets DROP COLUMN jammed`)
+	exec(`DELETE FROM goose_db_version WHERE version_id >= 23`)
+	if _, err := store.Migrate(t.Context(), url); err != nil {
+		t.Fatal(err)
+	}
+	jammed := []string{}
+	if err := conn.QueryRow(t.Context(), `SELECT array_agg(device ORDER BY device) FROM outlets WHERE jammed`).Scan(&jammed); err != nil {
+		t.Fatal(err)
+	}
+	if want := []string{"bike-1", "bike-2", "bike-5"}; !slices.Equal(jammed, want) {
+		t.Errorf("jammed: %v, want %v", jammed, want)
+	}
+}
+
 // TestAnItemTellsItselfWhoeverOpensOrClosesIt.
 func TestAnItemTellsItselfWhoeverOpensOrClosesIt(t *testing.T) {
 	db, _ := open(t)

@@ -35,6 +35,7 @@ test('a jammed lock: the unlock says why it failed, the diagnosis what to do, an
   await diagnosis.getByText('It tried to open, the bolt did not move, and it drove back.').waitFor()
   await head.getByText('Jammed').waitFor()
   assert.equal(await head.locator('.badge.ok').count(), 0, 'a jammed lock is plain green')
+  assert.deepEqual(await page.locator('main .button.primary').allTextContents(), ['Into maintenance'], 'the loudest button is what the verdict asks for')
   await sound(page, 'device-jammed')
   await diagnosis.getByRole('button', { name: 'Into maintenance' }).click()
   const dialog = page.getByRole('dialog', { name: 'Into maintenance' })

@@ -44,7 +44,7 @@ export default function Device({ params: { id }, query }) {
   const d = load.data
   const acts = d && actsOf(d, { again: load.reload, onUnlock: setUnlocking })
   return html`<${Page} title=${id} sub=${d && html`<${Head} device=${d} />`} actions=${html`<span class="desk-only"><${CurlButton} path=${path} /></span>
-      ${d && can('field') && html`<${Button} kind=${d.service === 'in_service' ? 'primary' : ''} icon=${d.kind === 'pump' ? 'nozzle' : 'unlock'} onClick=${() => acts.unlock()}>${t(d.kind === 'pump' ? 'device.unlock.pump' : 'device.unlock')}<//>`}`}>
+      ${d && can('field') && html`<${Button} kind=${d.service === 'in_service' && !d.outlets.some(o => o.jammed) ? 'primary' : ''} icon=${d.kind === 'pump' ? 'nozzle' : 'unlock'} onClick=${() => acts.unlock()}>${t(d.kind === 'pump' ? 'device.unlock.pump' : 'device.unlock')}<//>`}`}>
     <${Loaded} load=${load}>${device => html`<${Body} device=${device} flow=${flow} acts=${acts} again=${load.reload} unlocking=${unlocking} closeUnlock=${() => setUnlocking('')} query=${query} />`}<//>
   <//>`
 }

@@ -36,7 +36,7 @@ function Finding({ finding: f, device: d, acts }) {
   return html`<li><${Badge} state=${f.code === 'jammed' ? 'bad' : f.severity} word=${f.code === 'jammed' ? t('fleet.problem.jammed') : t('device.severity.' + f.severity)} />
     <div><p>${known ? t(key, facts) : tCode('find', f.code)}</p>${has(fix) && t(fix, facts) && html`<p class="fix">${t(fix, facts)}</p>`}</div>
     <span class="actions">${may && html`<${Button} small onClick=${() => acts.fix(f.action)}>${label(f.action)}<//>`}
-      ${['last_start_failed', 'jammed'].includes(f.code) && d.service === 'in_service' && can('field') && html`<${Button} small icon="fault" onClick=${() => acts.service('maintenance')}>${t('device.maintenance')}<//>`}</span></li>`
+      ${['last_start_failed', 'jammed'].includes(f.code) && d.service === 'in_service' && can('field') && html`<${Button} small kind=${f.code === 'jammed' ? 'primary' : ''} icon="fault" onClick=${() => acts.service('maintenance')}>${t('device.maintenance')}<//>`}</span></li>`
 }
 
 // fixKey picks the words for what to do: some kinds and reasons have their own.
