@@ -117,7 +117,6 @@ test('the keyboard alone leads from the search to a device and back to the same 
   await picture(page, 'keyboard')
   await page.keyboard.press('Enter')
   await page.waitForURL(/\/console\/devices\/bike-012$/)
-  await page.getByRole('heading', { name: 'bike-012' }).waitFor() // the list is left once the device's page is there
   await page.goBack()
   await until(async () => await count(page).catch(() => 0) === 10, 'ten rows again')
   assert.deepEqual(query(page), { q: 'bike-01' })
@@ -161,6 +160,15 @@ test('what is filtered is sorted, kept under a name, taken along as CSV and into
   await row(page, 'bike-040').waitFor()
   assert.deepEqual(query(page), { kind: 'lock', sort: '-id' })
   assert.equal(await page.getByRole('columnheader', { name: 'Device' }).getAttribute('aria-sort'), 'descending')
+  // What stands first is what the mark says: of problems the worst.
+  const problems = page.getByRole('columnheader', { name: 'Problems' })
+  await problems.getByRole('button').click()
+  await page.waitForURL(/sort=problems$/)
+  assert.equal(await problems.getAttribute('aria-sort'), 'descending')
+  await problems.getByRole('button').click()
+  await page.waitForURL(/sort=-problems$/)
+  assert.equal(await problems.getAttribute('aria-sort'), 'ascending')
+  await visit(page, '/?kind=lock&sort=-id')
   await page.getByRole('button', { name: 'Save filter' }).click()
   await page.getByLabel('Name').fill('Bikes from behind')
   await page.getByRole('button', { name: 'Save', exact: true }).click()

@@ -2,7 +2,7 @@
 // keyboard that types fast.
 import { html, signal, useEffect, useRef, useState } from './html.js'
 import { get } from './api.js'
-import { go } from './router.js'
+import { go, staying } from './router.js'
 import { Dialog, Icon, toast } from './ui.js'
 import { t } from './words.js'
 
@@ -91,27 +91,33 @@ addEventListener('keydown', e => {
 
 const scanned = text => /^\d{6,}$/.test(text) || /^https?:\/\/\S{4,}$/i.test(text) || /^weixin:\S{4,}$/i.test(text)
 
+let asked = 0 // of two codes read one after the other the last one counts
+
 /** Opens what a code, its address or an id leads to. @param {string} text */
 export async function openScanned(text) {
+  const stayed = staying(), mine = ++asked, here = () => stayed() && mine === asked
   try {
     const { hits } = await get('/search', { q: text })
+    if (!here()) return // somebody went on by hand meanwhile
     const hit = hits.find(h => h.kind === 'device') ?? hits[0]
     if (!hit) return toast(t('keys.nothing', { text: text.slice(0, 60) }), 'bad')
-    await openHit(hit)
-    toast(t('keys.opened', { text: hit.kind === 'code' ? text.slice(0, 60) : hit.id }), 'info')
+    if (await openHit(hit, here)) toast(t('keys.opened', { text: hit.kind === 'code' ? text.slice(0, 60) : hit.id }), 'info')
   } catch (p) { toast(p.detail || p.message || t('ui.refused'), 'bad') }
 }
 
 const places = { device: '/devices/', order: '/orders/', rider: '/riders/', venue: '/venues/' }
 const hitIcons = { device: 'device', order: 'order', rider: 'rider', venue: 'venue', code: 'code' }
 
-// openHit goes where a hit leads; a code that is on a device leads to the device.
-/** @param {{kind: string, id: string}} hit */
-async function openHit(hit) {
-  if (hit.kind !== 'code') return go(places[hit.kind] + encodeURIComponent(hit.id))
+// openHit goes where a hit leads, and tells whether it did; a code that is on a device leads
+// to the device.
+/** @param {{kind: string, id: string}} hit @param {() => boolean} [here] */
+async function openHit(hit, here = staying()) {
+  if (hit.kind !== 'code') { go(places[hit.kind] + encodeURIComponent(hit.id)); return true }
   const { device } = await get('/codes/' + encodeURIComponent(hit.id)).catch(() => ({ device: '' }))
+  if (!here()) return false
   if (device) go('/devices/' + encodeURIComponent(device))
   else go('/codes', { q: hit.id })
+  return true
 }
 
 /** The sheet and the palette; stands once in the shell. */

@@ -36,7 +36,28 @@ function read() {
 /** Where the console is. */
 export const route = signal(/** @type {Route} */ ({ path: '/', name: '', params: {}, query: {} }))
 
-addEventListener('popstate', () => { route.value = read() })
+// visits counts the pages shown; a page that is gone back to is another visit.
+let visits = 0
+
+// arrive makes what the address says the page that shows.
+function arrive() {
+  const next = read()
+  if (next.path !== route.peek().path) visits++
+  route.value = next
+}
+
+addEventListener('popstate', arrive)
+
+/**
+ * Tells later whether the page that shows now still does. Who waits for an answer asks
+ * before it goes on to a page or opens a dialog, since the answer may come when somebody
+ * is elsewhere or has come back: const here = staying(); await …; if (here()) go(…)
+ * @returns {() => boolean}
+ */
+export function staying() {
+  const visit = visits
+  return () => visit === visits
+}
 
 /**
  * The address of a path in the console. Empty values leave the query.
@@ -61,7 +82,7 @@ export function go(path, query, { replace } = {}) {
   if (to === location.pathname + location.search) return
   history[replace ? 'replaceState' : 'pushState'](null, '', to)
   const before = route.peek().path
-  route.value = read()
+  arrive()
   if (route.peek().path !== before) scrollTo(0, 0)
 }
 
@@ -80,10 +101,10 @@ export function Link({ to, query, children, ...more }) {
 
 /**
  * The query of the address and a way to change some of it: setQuery({state: 'offline'})
- * leaves the rest; null or '' takes a value away.
+ * leaves the rest; null or '' takes a value away. Once the page was left it changes nothing.
  * @returns {[Record<string, string>, (change: Record<string, any>, more?: {replace?: boolean}) => void]}
  */
 export function useQuery() {
-  const now = route.value
-  return [now.query, (change, more = { replace: true }) => go(route.peek().path, { ...route.peek().query, ...change }, more)]
+  const now = route.value, here = staying()
+  return [now.query, (change, more = { replace: true }) => { if (here()) go(now.path, { ...route.peek().query, ...change }, more) }]
 }

@@ -6,6 +6,7 @@
  * @property {string} key
  * @property {string} title
  * @property {boolean} [sort]
+ * @property {boolean} [falls] its plain order begins with the most, as problems begin with the worst
  * @property {(cell: HTMLElement) => void} make once per real row
  * @property {(cell: HTMLElement, row: number) => void} fill with a row's facts
  * @property {(cell: HTMLElement, row: number) => string} [hover] the title of a cell, asked for when a pointer comes
@@ -96,13 +97,13 @@ export class Rows {
     this.resize()
   }
 
-  /** sorted shows the order in the head. @param {string} by key, with - before it for downwards */
+  /** sorted shows the order in the head. @param {string} by key, with - before it for the other way round */
   sorted(by) {
     this.by = by
     const down = by.startsWith('-'), key = down ? by.slice(1) : by
     for (const [i, c] of this.options.columns.entries()) {
       const th = this.head.rows[0].cells[i]
-      if (c.sort) th.setAttribute('aria-sort', c.key !== key ? 'none' : down ? 'descending' : 'ascending')
+      if (c.sort) th.setAttribute('aria-sort', c.key !== key ? 'none' : down !== Boolean(c.falls) ? 'descending' : 'ascending')
     }
   }
 

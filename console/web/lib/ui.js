@@ -319,11 +319,13 @@ export function usePages(fn, field, deps) {
   const answers = first.data ? [first.data, ...later] : []
   const rows = useMemo(() => answers.flatMap(a => a[field] ?? []), [first.data, later])
   const next = answers.at(-1)?.next_cursor
+  const shown = useRef(first.data)
+  shown.current = first.data
   const more = async () => {
     setBusy(true)
     try {
       const a = await fn(next, new AbortController().signal)
-      setLater(l => [...l, a])
+      if (shown.current === first.data) setLater(l => [...l, a]) // else it goes on a list that is no longer there
     } catch (p) { setProblem(p) } finally { setBusy(false) }
   }
   return { rows, data: first.data, loading: first.loading, problem: first.problem ?? problem, reload: first.reload, more: next ? more : null, busy }

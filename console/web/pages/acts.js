@@ -2,7 +2,7 @@
 // goes and offers the same as a command line.
 import { html, signal } from '../lib/html.js'
 import { get, post } from '../lib/api.js'
-import { go } from '../lib/router.js'
+import { go, staying } from '../lib/router.js'
 import { confirmAct, Field, Select, toast } from '../lib/ui.js'
 import { t } from '../lib/words.js'
 import { newKey } from './desk.js'
@@ -29,13 +29,14 @@ export function actsOf(d, { again, onUnlock }) {
 
     /** Opens or arms for staff. @param {number} [outlet] */
     async unlock(outlet = 1) {
-      const n = signal(String(outlet)), grade = signal(d.outlets[0]?.nozzles?.[0]?.grade ?? ''), ml = signal('5'), key = newKey()
+      const n = signal(String(outlet)), grade = signal(d.outlets[0]?.nozzles?.[0]?.grade ?? ''), ml = signal('5'), key = newKey(), here = staying()
       const body = () => ({ device: d.id, outlet: Number(n.value), ...(pump && { preset: { grade: grade.value, millilitres: Math.round(Number(ml.value.replace(',', '.')) * 1000) } }) })
       const order = await confirmAct({ title: t(pump ? 'device.unlock.pump' : 'device.unlock'), text: t('device.unlock.text'), reason: true,
         curl: { method: 'POST', path: '/orders', get body() { return body() } },
         children: html`<${WhichOutlet} device=${d} n=${n} />${pump && html`<${Test} device=${d} n=${n} grade=${grade} ml=${ml} />`}`,
         run: reason => post('/orders', { ...body(), reason }, { key }) })
       if (!order) return
+      if (!here()) return
       onUnlock(order.id)
       scrollTo({ top: 0, behavior: 'smooth' })
       again()
@@ -56,7 +57,9 @@ export function actsOf(d, { again, onUnlock }) {
     },
 
     async transfer() {
+      const here = staying()
       const { venues } = await get('/venues').catch(() => ({ venues: [] }))
+      if (!here()) return
       const others = venues.filter(v => v.id !== d.venue), to = signal(others[0]?.id ?? '')
       done(await confirmAct({ title: t('device.transfer'), text: t('device.transfer.text'), reason: true, curl: { method: 'POST', path: path + '/transfer', get body() { return { venue: to.value } } },
         children: html`<${WhichVenue} venues=${others} to=${to} />`,

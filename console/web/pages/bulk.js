@@ -3,7 +3,7 @@ import { html, useEffect, useMemo, useState } from '../lib/html.js'
 import { can, get, post } from '../lib/api.js'
 import { t, tCode } from '../lib/words.js'
 import { number, when } from '../lib/format.js'
-import { Link, go, useQuery } from '../lib/router.js'
+import { Link, go, staying, useQuery } from '../lib/router.js'
 import { Badge, Button, Card, DataTable, Empty, Field, KeyValue, More, Page, ProblemBox, Select, confirmAct, useLoad, usePages } from '../lib/ui.js'
 import { kinds, problemNames, services, states } from '../lib/fleet.js'
 import { Bar, Download, newKey, useVenues } from './office.js'
@@ -44,12 +44,12 @@ function Choose({ query }) {
   const list = usePages((cursor, abort) => get('/bulk', { cursor, limit: 20 }, abort), 'bulks', [])
   const count = preview.data?.count, set = preview.data?.set
   const begin = async () => {
-    const key = newKey()
+    const key = newKey(), here = staying()
     const done = await confirmAct({ title: t(`bulk.do.${act}`, { n: count }), word: t('bulk.go'), danger: ['retire', 'transfer', 'maintenance'].includes(act), reason: true, typed: String(count),
       text: html`<p>${t('bulk.sure', { n: count })} ${t(`bulk.text.${act}`, { venue: venues.name(venue) })}</p>${everything && html`<p class="note"><${Badge} state="warn" word=${t('bulk.everything')} /></p>`}`,
       curl: { method: 'POST', path: '/bulk', body: { ...body, set } },
       run: reason => post('/bulk', { ...body, reason, set }, { key }) })
-    if (done) go('/bulk', { run: done.id })
+    if (done && here()) go('/bulk', { run: done.id })
   }
   const select = (name, label, options) => html`<${Select} label=${label} value=${query[name]} disabled=${!!ids} options=${[['', t('part.any')], ...options]} onChange=${v => setQuery({ [name]: v })} />`
   return html`<${Page} title=${t('bulk.title')} sub=${t('bulk.sub')}>

@@ -4,7 +4,7 @@ import { html, useEffect, useState } from '../lib/html.js'
 import { can, get, post } from '../lib/api.js'
 import { t, tCode } from '../lib/words.js'
 import { number, when } from '../lib/format.js'
-import { Link, go, useQuery } from '../lib/router.js'
+import { Link, go, staying, useQuery } from '../lib/router.js'
 import { Badge, Button, Card, Check, DataTable, Dialog, Empty, Field, KeyValue, Loaded, More, Page, ProblemBox, Select, Tabs, confirmAct, toast, useLoad, usePages } from '../lib/ui.js'
 import { Figure, newKey, useVenues } from './office.js'
 import { PrintCard } from './print.js'
@@ -61,10 +61,11 @@ function Mint({ onClose }) {
     if (wrong || !venue) return
     setBusy(true)
     setProblem(null)
+    const here = staying()
     try {
       const b = await post('/codes/batches', { venue, count, ...(f.caption.trim() && { caption: f.caption.trim() }), ...(f.kiosk && { kiosk: true }), ...(f.reason && { reason: f.reason }) }, { key: once })
       toast(t('code.minted_n', { n: b.count }))
-      go('/codes', { batch: b.id })
+      if (here()) go('/codes', { batch: b.id })
     } catch (p) { setProblem(p); setBusy(false) }
   }
   return html`<${Dialog} title=${t('code.mint')} onClose=${onClose}><form class="stack" onSubmit=${mint}>
@@ -148,10 +149,11 @@ function CodeCard({ code, reload }) {
   const venues = useVenues()
   const [printing, setPrinting] = useState(false)
   const act = async (what, more) => {
-    const path = `/codes/${code.number}/${what}`
+    const path = `/codes/${code.number}/${what}`, here = staying()
     const done = await confirmAct({ title: t(`code.${what}_title`, { number: code.printed }), text: t(`code.${what}_text`), reason: 'optional', curl: { method: 'POST', path, body: {} }, ...more, run: reason => post(path, reason ? { reason } : {}) })
     if (!done) return
     toast(t(`code.${what}_done`, { number: done.printed }))
+    if (!here()) return
     if (what === 'remint') go('/codes', { q: done.number })
     else reload()
   }
@@ -207,9 +209,9 @@ function Suspects({ query, setQuery }) {
   const venues = useVenues()
   const load = useLoad(async abort => (await get('/codes/suspects', { venue: query.venue }, abort)).suspects ?? [], [query.venue])
   const gone = async s => {
-    const path = `/codes/${s.number}/remint`
+    const path = `/codes/${s.number}/remint`, here = staying()
     const made = await confirmAct({ title: t('code.remint_title', { number: dashed(s.number) }), text: t('code.remint_text'), reason: 'optional', curl: { method: 'POST', path, body: {} }, run: reason => post(path, { reason: reason || t('code.suspect_reason') }) })
-    if (made) { toast(t('code.remint_done', { number: made.printed })); go('/codes', { q: made.number }) }
+    if (made) { toast(t('code.remint_done', { number: made.printed })); if (here()) go('/codes', { q: made.number }) }
   }
   return html`<p class="quiet prose">${t('code.suspects_text')}</p>
     <div class="filters"><${Select} inline label=${t('part.venue')} value=${query.venue} options=${venues.options(t('office.all_venues'))} onChange=${venue => setQuery({ venue, tab: 'suspects' })} /></div>

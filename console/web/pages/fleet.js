@@ -6,7 +6,7 @@ import { absolute, number, relative, tick, when } from '../lib/format.js'
 import { devices, fleet, fleetState, onRows, reloadFleet } from '../lib/live.js'
 import { FleetMap, markOf, marksOf } from '../lib/map.js'
 import { density, isDark } from '../lib/look.js'
-import { go, href, Link, route } from '../lib/router.js'
+import { go, href, Link, route, useQuery } from '../lib/router.js'
 import { Rows } from '../lib/rows.js'
 import { Button, Dialog, Empty, exportCSV, Field, Icon, Page, ProblemBox, Select, Spinner, Tabs } from '../lib/ui.js'
 import { has, language, t, tCode } from '../lib/words.js'
@@ -137,7 +137,7 @@ function columns() {
       cell.firstChild.className = low ? 'low' : ''
       cell.lastChild.textContent = v < 0 ? '–' : v + ' %'
     } }
-  const wrong = { key: 'problems', title: t('fleet.col.problems'), sort: true, make() {},
+  const wrong = { key: 'problems', title: t('fleet.col.problems'), sort: true, falls: true, make() {},
     fill(cell, i) {
       const bits = fleet.problems[i] & ~saidBy[fleet.state[i]], n = fleet.failures[i]
       if (cell.said === bits && cell.failures === n) return
@@ -171,7 +171,8 @@ export default function Fleet({ query }) {
   const filter = filterOf(query), key = JSON.stringify(filter)
   const sort = sortKeys.includes((query.sort ?? '').replace(/^-/, '')) ? query.sort : 'id'
   // What comes late, such as a map that comes to rest, must not lead back to this page.
-  const set = (change, replace = true) => { if (route.peek().path === '/') go('/', { ...route.peek().query, ...change }, { replace }) }
+  const [, setQuery] = useQuery()
+  const set = (change, replace = true) => setQuery(change, { replace })
 
   useEffect(() => {
     board = b
@@ -235,7 +236,7 @@ function Bar({ query, filter, sort, set, venues, phone }) {
       ${pick('service', t('fleet.service'), services.map(s => [s, tCode('state', s)]))}
       ${pick('battery', t('fleet.battery_below'), ['10', '20', '30', '50', '80'].map(n => [n, n + ' %']))}
       ${pick('firmware', t('fleet.firmware'), fleet.firmwares.filter(Boolean).map(f => [f, f]))}`}
-    ${phone && more && html`<${Select} label=${t('fleet.sort')} value=${sort} onChange=${v => set({ sort: v === 'id' ? '' : v })} options=${['id', '-heard', 'heard', 'battery', 'state', 'problems', 'venue', '-failures'].map(k => [k, t('fleet.col.' + k.replace('-', '')) + (k.startsWith('-') ? ' ↓' : ' ↑')])} />`}
+    ${phone && more && html`<${Select} label=${t('fleet.sort')} value=${sort} onChange=${v => set({ sort: v === 'id' ? '' : v })} options=${['id', '-heard', 'heard', 'battery', 'state', 'problems', 'venue', '-failures'].map(k => [k, t('fleet.col.' + k.replace('-', '')) + (k.startsWith('-') || k === 'problems' ? ' ↓' : ' ↑')])} />`}
     <div class="fleet-bar-end"><${Button} kind="quiet" icon="filter" label=${t(more ? 'fleet.fewer_filters' : 'fleet.more_filters')} onClick=${() => setMore(!more)} aria-expanded=${String(more)}>${t(more ? 'fleet.fewer_filters' : 'fleet.more_filters')}<//>
     ${some && html`<${Button} kind="quiet" icon="x" label=${t('fleet.clear')} onClick=${clear}>${t('fleet.clear')}<//>`}</div>
   </form>`

@@ -3,7 +3,7 @@
 import { html, signal, useMemo } from '../lib/html.js'
 import { can, everywhere, get, post } from '../lib/api.js'
 import { at, day, duration, money, when } from '../lib/format.js'
-import { go, Link } from '../lib/router.js'
+import { go, Link, staying } from '../lib/router.js'
 import { Badge, Button, Card, Check, confirmAct, copy, DataTable, Empty, Field, KeyValue, Loaded, More, Page, ProblemBox, Select, Spinner, toast, useLoad, usePages } from '../lib/ui.js'
 import { t, tCode } from '../lib/words.js'
 import { save } from './archive.js'
@@ -77,7 +77,9 @@ function Passes({ rider: r, path }) {
   const load = useLoad(async abort => (await get(path + '/passes', {}, abort)).passes, [r.id])
   const { name } = useVenues()
   const grant = async () => {
+    const here = staying()
     const offers = (await get('/passes').catch(() => ({ passes: [] }))).passes, chosen = signal(offers[0]?.id ?? ''), key = newKey()
+    if (!here()) return
     const done = await confirmAct({ title: t('rider.pass.grant'), text: t('rider.pass.grant.text'), reason: true, curl: { method: 'POST', path: path + '/passes', get body() { return { pass: chosen.value } } },
       children: html`<${Choose} label=${t('rider.pass.which')} chosen=${chosen} options=${offers.map(p => [p.id, `${p.name} · ${money(p.price_fen)} · ${name(p.venue)}`])} />`,
       run: reason => post(path + '/passes', { pass: chosen.value, reason }, { key }) })

@@ -3,7 +3,7 @@
 import { html, useEffect, useState } from '../lib/html.js'
 import { can, get, post } from '../lib/api.js'
 import { at, when } from '../lib/format.js'
-import { go, useQuery } from '../lib/router.js'
+import { go, staying, useQuery } from '../lib/router.js'
 import { Badge, Button, Card, DataTable, Empty, Field, More, Page, ProblemBox, Spinner, useLoad, usePages } from '../lib/ui.js'
 import { t } from '../lib/words.js'
 import { DeviceLink, OrderBadge, OrderLink, RiderLink } from './desk.js'
@@ -74,8 +74,10 @@ function ByPhone({ onFound }) {
     if (busy) return
     setBusy(true)
     setProblem(null)
+    const here = staying()
     try {
       const { riders } = await post('/riders/find', { phone: phone.trim(), reason: reason.trim() })
+      if (!here()) return
       if (riders.length === 1) go('/riders/' + riders[0].id)
       else onFound(riders)
     } catch (p) { setProblem(p) } finally { setBusy(false) }

@@ -2,7 +2,7 @@
 import { html, useState } from '../lib/html.js'
 import { can, everywhere, get, put } from '../lib/api.js'
 import { t } from '../lib/words.js'
-import { Link, go } from '../lib/router.js'
+import { Link, go, staying } from '../lib/router.js'
 import { Badge, Button, Card, DataTable, Dialog, Empty, Field, Loaded, Page, ProblemBox, useLoad } from '../lib/ui.js'
 import { reloadVenues } from './office.js'
 import '../words/venues.js'
@@ -44,13 +44,14 @@ function Make({ onClose }) {
     if (!fine) return
     setBusy(true)
     setProblem(null)
+    const here = staying()
     try {
       // put-venue replaces what is there: an id that is taken must not be.
       const taken = await get('/venues/' + f.id).then(() => true, p => { if (p.status === 404) return false; throw p })
       if (taken) throw new Error(t('venue.taken', { id: f.id }))
       await put('/venues/' + f.id, { name: f.name.trim(), time_zone: f.zone.trim(), open: false })
       await reloadVenues()
-      go('/venues/' + f.id)
+      if (here()) go('/venues/' + f.id)
     } catch (p) { setProblem(p); setBusy(false) }
   }
   return html`<${Dialog} title=${t('venue.new')} onClose=${onClose}><form class="stack" onSubmit=${make}>

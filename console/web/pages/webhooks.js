@@ -3,7 +3,7 @@ import { html, useState } from '../lib/html.js'
 import { call, can, get, post, put } from '../lib/api.js'
 import { t, tCode } from '../lib/words.js'
 import { when } from '../lib/format.js'
-import { Link, go } from '../lib/router.js'
+import { Link, go, staying } from '../lib/router.js'
 import { Badge, Button, Card, Check, DataTable, Dialog, Empty, Field, Loaded, More, Page, ProblemBox, confirmAct, toast, useLoad, usePages } from '../lib/ui.js'
 import { Secret } from './office.js'
 import '../words/webhooks.js'
@@ -25,10 +25,10 @@ export default function Webhooks({ query }) {
     if (made) setSecret({ label: w.label, secret: made.secret })
   }
   const remove = async w => {
-    const path = `/webhooks/${w.id}/remove`
-    if (await confirmAct({ title: t('hook.remove_of', { label: w.label }), text: t('hook.remove_text'), reason: true, danger: true, word: t('hook.remove'), curl: { method: 'POST', path, body: {} }, run: async reason => { await post(path, { reason }); return true } })) { toast(t('hook.removed')); go('/webhooks'); load.reload() }
+    const path = `/webhooks/${w.id}/remove`, here = staying()
+    if (await confirmAct({ title: t('hook.remove_of', { label: w.label }), text: t('hook.remove_text'), reason: true, danger: true, word: t('hook.remove'), curl: { method: 'POST', path, body: {} }, run: async reason => { await post(path, { reason }); return true } })) { toast(t('hook.removed')); if (here()) go('/webhooks'); load.reload() }
   }
-  const test = async w => { try { await call('POST', `/webhooks/${w.id}/test`); toast(t('hook.tested')); go('/webhooks', { id: w.id }) } catch (p) { toast(p.detail || p.message, 'bad') } }
+  const test = async w => { const here = staying(); try { await call('POST', `/webhooks/${w.id}/test`); toast(t('hook.tested')); if (here()) go('/webhooks', { id: w.id }) } catch (p) { toast(p.detail || p.message, 'bad') } }
   return html`<${Page} title=${t('hook.title')} sub=${t('hook.sub')} actions=${html`<${Button} kind="primary" icon="plus" onClick=${() => setEdited({})}>${t('hook.new')}<//>`}>
     <${Loaded} load=${load}>${d => html`
       ${one ? html`<p><${Link} to="/webhooks">← ${t('hook.all')}<//></p>
