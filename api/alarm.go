@@ -25,7 +25,7 @@ func (a *API) alarmRoutes(h huma.API) {
 // however often it flaps.
 type Alarm struct {
 	ID        string     `json:"id"`
-	Kind      string     `json:"kind" doc:"device_offline, low_battery, unlock_failures, evidence_gap, clock_drift, emergency_stop, unresolved_long, open_item or totaliser_gap"`
+	Kind      string     `json:"kind" doc:"device_offline, low_battery, unlock_failures, jammed, evidence_gap, clock_drift, emergency_stop, unresolved_long, open_item or totaliser_gap"`
 	Severity  string     `json:"severity" enum:"critical,warning"`
 	Subject   string     `json:"subject"`
 	Device    string     `json:"device,omitempty"`

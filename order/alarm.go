@@ -19,6 +19,7 @@ const (
 	AlarmOffline    AlarmKind = "device_offline"
 	AlarmBattery    AlarmKind = "low_battery"
 	AlarmFailures   AlarmKind = "unlock_failures"
+	AlarmJammed     AlarmKind = "jammed" // and not yet AlarmFailures: one trouble is one alarm
 	AlarmGap        AlarmKind = "evidence_gap"
 	AlarmClock      AlarmKind = "clock_drift"
 	AlarmStop       AlarmKind = "emergency_stop"
@@ -162,6 +163,8 @@ func Conditions(rows []FleetRow, items []ItemCount, battery func(device.ID) (per
 		}
 		if r.Failures >= p.Failures {
 			add(AlarmFailures, "%d unlocks of today came to nothing.", r.Failures)
+		} else if r.Jammed {
+			add(AlarmJammed, "Its bolt did not move when it was last to open.")
 		}
 		if percent, ok := battery(r.ID); ok && percent < p.LowBattery {
 			add(AlarmBattery, "The battery is below %d %%.", p.LowBattery)

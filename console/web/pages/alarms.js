@@ -13,7 +13,7 @@ import { instant, localInput, useVenues } from './office.js'
 import '../words/items.js'
 import '../words/alarms.js'
 
-const kinds = ['emergency_stop', 'totaliser_gap', 'unresolved_long', 'evidence_gap', 'unlock_failures', 'device_offline', 'low_battery', 'clock_drift', 'open_item']
+const kinds = ['emergency_stop', 'totaliser_gap', 'unresolved_long', 'evidence_gap', 'unlock_failures', 'jammed', 'device_offline', 'low_battery', 'clock_drift', 'open_item']
 
 /** Where an alarm stands. @param {any} a */
 export const stateOf = a => a.cleared_at ? 'cleared' : a.snoozed_until && new Date(a.snoozed_until).getTime() > Date.now() ? 'snoozed' : a.acked_at ? 'acked' : 'open'
@@ -88,7 +88,7 @@ function Where({ alarm: a }) {
 }
 
 // What many devices of a venue have in common is one alarm: the fleet's filter shows them.
-const problems = { device_offline: 'offline', low_battery: 'low_battery', unlock_failures: 'unlock_failures', clock_drift: 'clock_drift' }
+const problems = { device_offline: 'offline', low_battery: 'low_battery', unlock_failures: 'unlock_failures', jammed: 'jammed', clock_drift: 'clock_drift' }
 
 const open = a => a.device ? go('/devices/' + a.device) : problems[a.kind] ? go('/', { venue: a.venue, problem: problems[a.kind] }) : go('/items', { venue: a.venue, kind: a.subject?.split('/')[1] })
 

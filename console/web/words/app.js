@@ -33,7 +33,7 @@ export default {
     'state.running': 'Running', 'state.done': 'Done', 'state.halted': 'Halted', 'state.failed': 'Failed', 'state.blocks': 'Blocks', 'state.warns': 'Warns', 'state.ok': 'Well',
     'state.paid': 'Paid', 'state.refunded': 'Refunded', 'state.declined': 'Declined', 'state.approved': 'Approved', 'state.enabled': 'On', 'state.disabled': 'Off', 'state.revoked': 'Revoked', 'state.current': 'This one',
     'state.yes': 'Yes', 'state.no': 'No', 'state.unknown': 'Unknown',
-    'alarm.device_offline': 'Device out of reach', 'alarm.low_battery': 'Battery low', 'alarm.unlock_failures': 'Does not open, again and again', 'alarm.evidence_gap': 'Evidence is missing', 'alarm.clock_drift': 'Clock runs wrong',
+    'alarm.device_offline': 'Device out of reach', 'alarm.low_battery': 'Battery low', 'alarm.unlock_failures': 'Does not open, again and again', 'alarm.jammed': 'Jammed', 'alarm.evidence_gap': 'Evidence is missing', 'alarm.clock_drift': 'Clock runs wrong',
     'alarm.emergency_stop': 'Emergency stop', 'alarm.unresolved_long': 'Order without an answer for long', 'alarm.open_item': 'Open item', 'alarm.totaliser_gap': 'Meter moved without a sale', 'alarm.silent_code': 'Code scanned far from its device',
   },
   'zh-CN': {
@@ -69,7 +69,7 @@ export default {
     'state.running': '进行中', 'state.done': '已完成', 'state.halted': '已中止', 'state.failed': '失败', 'state.blocks': '阻止', 'state.warns': '提醒', 'state.ok': '正常',
     'state.paid': '已支付', 'state.refunded': '已退款', 'state.declined': '已驳回', 'state.approved': '已批准', 'state.enabled': '启用', 'state.disabled': '停用', 'state.revoked': '已吊销', 'state.current': '当前',
     'state.yes': '是', 'state.no': '否', 'state.unknown': '未知',
-    'alarm.device_offline': '设备联系不上', 'alarm.low_battery': '电量低', 'alarm.unlock_failures': '多次打不开', 'alarm.evidence_gap': '记录缺失', 'alarm.clock_drift': '时钟不准',
+    'alarm.device_offline': '设备联系不上', 'alarm.low_battery': '电量低', 'alarm.unlock_failures': '多次打不开', 'alarm.jammed': '锁舌卡住', 'alarm.evidence_gap': '记录缺失', 'alarm.clock_drift': '时钟不准',
     'alarm.emergency_stop': '紧急停机', 'alarm.unresolved_long': '订单长时间没有答复', 'alarm.open_item': '待办事项', 'alarm.totaliser_gap': '表走了，却没有销售', 'alarm.silent_code': '二维码在远处被扫',
   },
 }
