@@ -106,6 +106,7 @@ type Command struct {
 	Seq       uint64     `json:"seq"`
 	Order     string     `json:"order,omitempty"`
 	State     string     `json:"state"`
+	Tried     bool       `json:"tried,omitempty" doc:"Rejected, and the device proved that it tried and failed, instead of refusing to try"`
 	Deadline  *time.Time `json:"deadline,omitempty"`
 	CreatedAt time.Time  `json:"created_at"`
 	DoneAt    *time.Time `json:"done_at,omitempty"`

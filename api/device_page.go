@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"encoding/hex"
 	"fmt"
+	"math"
 	"net/http"
 	"slices"
 	"strconv"
@@ -81,6 +82,7 @@ func (a *API) shownCommands(ctx context.Context, commands []device.Command) ([]C
 	}
 	return each(commands, func(c device.Command) Command {
 		v, h := commandOf(c), hops[c.ID]
+		v.Tried = h.Tried
 		v.Hops = &Hops{Committed: c.CreatedAt, Handed: optionalTime(h.Handed), Answered: optionalTime(c.DoneAt), Acked: optionalTime(h.Acked), Sends: h.Sends}
 		return v
 	}), nil
@@ -100,6 +102,7 @@ type DeviceSays struct {
 	Battery     *int       `json:"battery,omitempty" doc:"Percent; unsigned"`
 	Uptime      *uint64    `json:"uptime_ms,omitempty" doc:"Of its newest dated word"`
 	Boot        string     `json:"boot,omitempty" doc:"Id of the start that it runs since"`
+	StartedAt   *time.Time `json:"started_at,omitempty" doc:"That start: when the word came that told uptime_ms, less it. heard_at may be of a later word that told none"`
 	PositionAge *int64     `json:"position_age_s,omitempty"`
 	ServerKey   string     `json:"server_key,omitempty" doc:"Name of the signing key that it is proved to know"`
 	Rekey       string     `json:"rekey,omitempty" enum:"shown,tried,alone" doc:"How far its change to another key is"`
@@ -158,20 +161,7 @@ func (a *API) addPage(ctx context.Context, row order.DeviceRow, venues []order.V
 		return err
 	}
 	v.Wanted = DeviceWanted{Service: string(d.Service), ServerKey: a.Orders.Env.Keys.Name}
-	v.Says = DeviceSays{Firmware: d.Firmware, HeardAt: optionalTime(d.HeardAt), Age: ageOf(d.HeardAt), Battery: v.Battery, ServerKey: d.ServerKey,
-		Applied: d.Applied, Highest: d.Head.Highest}
-	if d.Rekey != nil {
-		v.Says.Rekey = string(d.Rekey.Step)
-	}
-	if d.Journal != (device.Journal{}) {
-		v.Says.Journal = hex.EncodeToString(d.Journal[:])
-	}
-	if s := d.Sample; s.Boot != (device.Boot{}) {
-		v.Says.Boot, v.Says.Uptime = hex.EncodeToString(s.Boot[:]), &s.Uptime
-	}
-	if row.PlacedAt != nil {
-		v.Says.PositionAge = ageOf(*row.PlacedAt)
-	}
+	v.Says = saysOf(row, v.Battery)
 	for _, o := range row.Outlets {
 		v.Counters.Opens += o.Opens
 		for nozzle, ml := range o.Meter.Stated {
@@ -205,6 +195,35 @@ func (a *API) addGlance(ctx context.Context, d device.Device, venues []order.Ven
 	}
 	v.State, v.Problems = live.Glance(rows[0], order.Glimpse{Battery: v.Battery}, venues[i], prefs, now)
 	return nil
+}
+
+// saysOf is what a device last said of itself, with its battery in percent; nil = not told.
+func saysOf(row order.DeviceRow, battery *int) DeviceSays {
+	d := row.Device
+	says := DeviceSays{Firmware: d.Firmware, HeardAt: optionalTime(d.HeardAt), Age: ageOf(d.HeardAt), Battery: battery, ServerKey: d.ServerKey,
+		Applied: d.Applied, Highest: d.Head.Highest}
+	if d.Rekey != nil {
+		says.Rekey = string(d.Rekey.Step)
+	}
+	if d.Journal != (device.Journal{}) {
+		says.Journal = hex.EncodeToString(d.Journal[:])
+	}
+	if s := d.Sample; s.Boot != (device.Boot{}) {
+		says.Boot, says.Uptime, says.StartedAt = hex.EncodeToString(s.Boot[:]), &s.Uptime, startOf(s)
+	}
+	if row.PlacedAt != nil {
+		says.PositionAge = ageOf(*row.PlacedAt)
+	}
+	return says
+}
+
+// startOf is when a device started, by the clock of its sample alone: its uptime is of
+// that word and of no later one. nil: unknown.
+func startOf(s device.Sample) *time.Time {
+	if s.Boot == (device.Boot{}) || s.At.IsZero() || s.Uptime > uint64(math.MaxInt64/time.Millisecond) {
+		return nil
+	}
+	return optionalTime(s.At.Add(-time.Duration(s.Uptime) * time.Millisecond))
 }
 
 // ageOf is whole seconds since a moment; nil for the zero time.

@@ -29,6 +29,7 @@ type Hops struct {
 	Sends  int       // how often its bytes were due to leave
 	Handed time.Time // the broker took it first
 	Acked  time.Time // the ack of its answer was handed to the broker
+	Tried  bool      // its device proved that it tried and failed; a refusal proves that nothing moved
 }
 
 // EvidenceAt is a place in the list of a device's evidence; the zero value is its head.

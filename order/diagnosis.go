@@ -209,7 +209,7 @@ func (x *examination) outlet() {
 	if out.Order != "" {
 		facts := map[string]any{"order": out.Order}
 		if o := t.orders[out.Order]; o != nil {
-			facts["state"], facts["age_s"] = string(o.State), x.age(o.CreatedAt)
+			facts["state"], facts["age_s"], facts["service"] = string(o.State), x.age(o.CreatedAt), o.PayWith == PayService
 		}
 		x.add(FindBusy, "blocks", facts, &FindingAction{"get-operator-order", "order", map[string]any{"id": out.Order}})
 	} else if out.Reservation.Holds(t.now) {
@@ -352,10 +352,22 @@ func (x *examination) past() {
 			break
 		}
 	}
+	if facts["reason"] == reasonNotWorking && x.jammedBefore() {
+		facts["reason"] = reasonJam // what it calls a fault of its own is the jam that it knows of
+	}
 	try := &FindingAction{"service-unlock", "unlock", map[string]any{"device": string(x.t.device.ID), "outlet": int(x.out.N)}}
 	// A start would be sent: of what lost power in mid-movement only the next one tells.
 	x.unsure = x.unsure || c.State == device.OutcomeUnknown
 	x.add(FindLastFailed, "warns", facts, try)
+}
+
+// jammedBefore tells whether the last that the outlet said of its bolt, but for a refusal to
+// try it at all, is that it sticks.
+func (x *examination) jammedBefore() bool {
+	i := slices.IndexFunc(x.q.Evidence, func(e device.Evidence) bool {
+		return e.Outlet == x.out.N && e.Order != "" && !(e.Kind == device.SaidRejected && e.Reason == reasonNotWorking)
+	})
+	return i >= 0 && x.q.Evidence[i].Reason == reasonJam
 }
 
 // offers is what an outlet offers now, by a snapshot of its device, to somebody for whom

@@ -319,3 +319,23 @@ func (s *scene) giveUp() {
 	s.must(o.ID, order.Elapse)
 	s.must(o.ID, order.GiveUpNow)
 }
+
+// TestADiagnosisTellsAServiceUnlockFromARide: who reads it must not look for a rider.
+func TestADiagnosisTellsAServiceUnlockFromARide(t *testing.T) {
+	for _, service := range []bool{true, false} {
+		s, _ := wired(t)
+		bend := by(ben)
+		if service {
+			bend = func(p *order.Place) {
+				who := staff
+				p.PayWith, p.Staff, p.Rider, p.Ticket.Rider, p.Ticket.Tariff = order.PayService, &who, "staff:s1", "staff:s1", "service"
+			}
+		} else {
+			s.topUp(ben, 5000)
+		}
+		s.place(bend, epoch(s))
+		if f := s.diagnosing().Findings[0]; f.Code != order.FindBusy || f.Facts["service"] != service {
+			t.Errorf("of staff: %v, found %+v", service, f)
+		}
+	}
+}

@@ -44,6 +44,9 @@ func (lock) heard(t *turn, e device.Evidence) error {
 // reasonJam is a device's word for a bolt that does not reach its end.
 const reasonJam = "jam"
 
+// reasonNotWorking is its word for a start that it does not try, knowing of a fault.
+const reasonNotWorking = "not_working"
+
 // booted: a ride goes on over a boot that finds the bolt open; a bolt found shut
 // ended it, unless it was shut for a pause.
 func (lock) booted(t *turn, o *Order, e device.Evidence) error {

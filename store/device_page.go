@@ -68,8 +68,9 @@ func (db *DB) NoteHops(ctx context.Context, hops []order.Hop) error {
 // Hops returns the ways of commands, by id; one that nobody noted shows how often it was
 // sent.
 func (db *DB) Hops(ctx context.Context, commands []string) (map[string]order.Hops, error) {
-	rows, err := db.pool.Query(ctx, `SELECT c.id::text, c.sends, h.handed_at, h.acked_at FROM commands c LEFT JOIN command_hops h ON h.command = c.id
-		WHERE c.id = ANY($1::uuid[])`, commands)
+	rows, err := db.pool.Query(ctx, `SELECT c.id::text, c.sends, h.handed_at, h.acked_at,
+			c.state = 'rejected' AND EXISTS (SELECT FROM evidence e WHERE e.order_id = c.order_id AND e.command_id = c.id AND e.kind = 'failed' AND e.status = 'applied')
+		FROM commands c LEFT JOIN command_hops h ON h.command = c.id WHERE c.id = ANY($1::uuid[])`, commands)
 	if err != nil {
 		return nil, fmt.Errorf("times of commands: %w", err)
 	}
@@ -77,8 +78,9 @@ func (db *DB) Hops(ctx context.Context, commands []string) (map[string]order.Hop
 	var id string
 	var sends int
 	var handed, acked *time.Time
-	_, err = pgx.ForEachRow(rows, []any{&id, &sends, &handed, &acked}, func() error {
-		all[id] = order.Hops{Sends: sends, Handed: timeOf(handed), Acked: timeOf(acked)}
+	var tried bool
+	_, err = pgx.ForEachRow(rows, []any{&id, &sends, &handed, &acked, &tried}, func() error {
+		all[id] = order.Hops{Sends: sends, Handed: timeOf(handed), Acked: timeOf(acked), Tried: tried}
 		return nil
 	})
 	if err != nil {

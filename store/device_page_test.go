@@ -52,6 +52,40 @@ func TestTheFirstTimeOfEachHopCounts(t *testing.T) {
 	}
 }
 
+// TestARejectedStartIsToldFromOneThatWasTried: both end as rejected, and only the evidence
+// tells whether the bolt moved.
+func TestARejectedStartIsToldFromOneThatWasTried(t *testing.T) {
+	db, url := open(t)
+	testkit.ThreeOrders(t, db)
+	ctx := t.Context()
+	tried := func() []bool {
+		t.Helper()
+		var all []bool
+		for _, id := range []device.ID{"bike-1", "bike-2", "bike-3"} {
+			commands, err := db.CommandPage(ctx, id, time.Time{}, "", 10)
+			if err != nil {
+				t.Fatal(err)
+			}
+			i := slices.IndexFunc(commands, func(c device.Command) bool { return c.Kind == device.Start })
+			hops, err := db.Hops(ctx, []string{commands[i].ID})
+			if err != nil {
+				t.Fatal(err)
+			}
+			all = append(all, hops[commands[i].ID].Tried)
+		}
+		return all
+	}
+	if got := tried(); slices.Contains(got, true) {
+		t.Errorf("an opened, a refused and an open start were tried in vain: %v", got)
+	}
+	if _, err := owner(t, url).Exec(ctx, `UPDATE evidence SET kind = 'failed' WHERE kind = 'rejected'`); err != nil {
+		t.Fatal(err)
+	}
+	if got := tried(); !slices.Equal(got, []bool{false, true, false}) {
+		t.Errorf("tried in vain: %v, want the second", got)
+	}
+}
+
 func TestPagesOfADevicesPastHoldEachPieceOnce(t *testing.T) {
 	db, url := open(t)
 	testkit.ThreeOrders(t, db)

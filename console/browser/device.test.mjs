@@ -27,6 +27,8 @@ test('a jammed lock: the unlock says why it failed, the diagnosis what to do, an
   await page.getByText('A rider could use it now').waitFor()
   const panel = await unlock(page, 'a rider called')
   await panel.getByText('It did not open: The bolt is jammed').waitFor()
+  assert.equal(await panel.getByText('Handed to the broker').isVisible(), false, 'what is over is folded')
+  await panel.getByText('What happened on the way').click()
   await panel.getByText('Its answer is acknowledged').waitFor()
   assert.deepEqual((await device('bike-003')).commands.map(c => [c.kind, c.state]), [['start', 'rejected']])
 
@@ -36,7 +38,13 @@ test('a jammed lock: the unlock says why it failed, the diagnosis what to do, an
   await head.getByText('Jammed').waitFor()
   assert.equal(await head.locator('.badge.ok').count(), 0, 'a jammed lock is plain green')
   assert.deepEqual(await page.locator('main .button.primary').allTextContents(), ['Into maintenance'], 'the loudest button is what the verdict asks for')
+  assert.equal(await page.getByRole('button', { name: 'Into maintenance' }).count(), 1, 'one act, one button')
+  await page.getByRole('row').filter({ hasText: 'Start' }).getByText('Tried and failed').waitFor()
   await sound(page, 'device-jammed')
+  const again = await unlock(page, 'does it still stick')
+  await again.getByText('It did not open: The bolt is jammed').waitFor()
+  assert.equal(await page.getByText('knows of a fault of its own').count(), 0)
+  await page.getByRole('row').filter({ hasText: 'Start' }).getByText('Refused').waitFor()
   await diagnosis.getByRole('button', { name: 'Into maintenance' }).click()
   const dialog = page.getByRole('dialog', { name: 'Into maintenance' })
   assert.equal(await dialog.getByRole('button', { name: 'Into maintenance' }).isDisabled(), true, 'it went without a reason')
@@ -53,7 +61,7 @@ test('a jammed lock: the unlock says why it failed, the diagnosis what to do, an
   await sound(page, 'device-jammed-maintenance')
 
   await hands('bike-003', 'jam', { jammed: false })
-  await diagnosis.getByRole('button', { name: 'Put into service' }).click()
+  await diagnosis.getByRole('button', { name: 'Into service' }).click()
   await page.getByRole('dialog').getByText('Put it into service only if it is mended').waitFor()
   await page.getByRole('dialog').getByLabel('Reason').fill('freed')
   await page.getByRole('dialog').getByRole('button', { name: 'Into service' }).click()
@@ -82,6 +90,10 @@ test('a service unlock is followed from the commit to the device\u2019s word, an
   await panel.getByText('The device proved that it opened').waitFor()
   await panel.getByText('Its answer is acknowledged').waitFor()
   await panel.getByText('Push it shut to end').waitFor()
+  const diagnosis = page.locator('.diagnosis')
+  await diagnosis.getByText('A service unlock by staff is live on it. It is free').waitFor()
+  await diagnosis.getByText('Push the bolt shut: that ends it.').waitFor()
+  assert.equal(await diagnosis.getByText('rider is gone').count(), 0, 'staff are no rider')
   const [start] = (await device('bike-004')).commands
   assert.deepEqual([start.kind, start.state], ['start', 'executed'])
   assert.ok(start.hops.handed_at && start.hops.answered_at)
@@ -100,11 +112,87 @@ test('a lock that does not answer: nothing is claimed, and what it says later co
   const panel = await unlock(page, 'try it')
   await panel.getByText('Waiting for the device’s answer').waitFor()
   assert.equal(await panel.getByText('proved that it opened').count(), 0)
-  await page.locator('.diagnosis').getByText('Another order is live on it').waitFor()
+  await page.locator('.diagnosis').getByText('A service unlock by staff is live on it').waitFor()
   await hands('bike-005', 'network', { do: 'on' })
   await panel.getByText('The device proved that it opened').waitFor()
   await hands('bike-005', 'close')
   await panel.getByText('It is over').waitFor()
+})
+
+test('what is open is not called back into service', async () => {
+  await ask('POST', '/v1/operator/devices/bike-009/service', { service: 'maintenance', reason: 'brake' })
+  const page = await open({ path: '/devices/bike-009' })
+  const into = page.getByRole('button', { name: 'Into service' })
+  await page.locator('.button.primary', { hasText: 'Into service' }).waitFor()
+  assert.equal(await into.count(), 1, 'one act, one button')
+  const panel = await unlock(page, 'try the brake')
+  await panel.getByText('Push it shut to end').waitFor()
+  await page.locator('.diagnosis').getByText('Push the bolt shut').waitFor()
+  assert.deepEqual(await page.locator('main .button.primary').allTextContents(), [], 'its bolt is open')
+  await hands('bike-009', 'close')
+  await page.locator('.button.primary', { hasText: 'Into service' }).waitFor()
+})
+
+test('on a phone the verdict of an unlock and the way into maintenance are seen without scrolling', async () => {
+  await hands('bike-010', 'jam', { jammed: true })
+  const page = await open({ path: '/devices/bike-010', ...phone, viewport: { width: 390, height: 844 } })
+  const panel = await unlock(page, 'a rider called')
+  const verdict = panel.getByText('It did not open: The bolt is jammed')
+  await verdict.waitFor()
+  await page.locator('.diagnosis').getByText('Its bolt is jammed: free it by hand').waitFor()
+  await page.evaluate(() => scrollTo(0, 0))
+  const bar = (await page.locator('.phone-bar').boundingBox()).y
+  for (const seen of [verdict, page.locator('.diagnosis .verdict'), page.getByRole('button', { name: 'Into maintenance' })]) {
+    const box = await seen.boundingBox()
+    assert.ok(box.y >= 0 && box.y + box.height <= bar && box.x >= 0 && box.x + box.width <= 390, `${await seen.textContent()} at ${JSON.stringify(box)}, the bar at ${bar}`)
+  }
+  const [title, x] = await Promise.all([panel.getByRole('heading'), panel.getByRole('button', { name: 'Close' })].map(l => l.boundingBox()))
+  assert.ok(x.y < title.y + title.height && title.y < x.y + x.height, 'the x is on a row of its own')
+  await sound(page, 'device-jammed-phone')
+})
+
+test('times are in the zone of the venue from the first on', async () => {
+  const page = await open({ timezoneId: 'America/New_York' })
+  await page.addInitScript(() => {
+    globalThis.zones = new Set()
+    new MutationObserver(() => document.querySelectorAll('.zone').forEach(z => globalThis.zones.add(z.textContent))).observe(document, { childList: true, subtree: true, characterData: true })
+  })
+  let release
+  const read = new Promise(done => { release = done })
+  await page.route('**/v1/operator/venues', async route => { await read; await route.continue() })
+  const came = page.waitForResponse(r => r.url().endsWith('/v1/operator/devices/bike-011'))
+  await page.goto(demo.http + '/console/devices/bike-011')
+  await (await came).finished()
+  await page.evaluate(() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))) // what came is painted
+  release()
+  await page.getByText('Times in GMT+8').first().waitFor()
+  assert.deepEqual(await page.evaluate(() => [...globalThis.zones]), ['Times in GMT+8'])
+})
+
+test('a start is dated by the word that told of it, and a position says how old it is', async () => {
+  const page = await open()
+  const hour = 3600_000, ago = h => new Date(Date.now() - h * hour).toISOString()
+  await page.route('**/v1/operator/devices/bike-012', async route => {
+    const answer = await route.fetch(), body = await answer.json()
+    assert.ok(Math.abs(Date.now() - Date.parse(body.says.started_at)) < 24 * hour, `it started at ${body.says.started_at}`)
+    Object.assign(body.says, { uptime_ms: 60_000, heard_at: ago(0), started_at: ago(5), position_age_s: 346, battery: 100 })
+    await route.fulfill({ response: answer, json: body })
+  })
+  await visit(page, '/devices/bike-012')
+  const value = name => page.locator('.pairs div').filter({ has: page.getByText(name, { exact: true }) }).locator('dd')
+  await value('Last start').getByText(/^5 hr\.? ago$/).waitFor()
+  await value('Position').getByText('(5 min 46 s old)').waitFor()
+  const [shell, charge] = await Promise.all(['.charge', '.charge b'].map(s => value('Battery').locator(s).boundingBox()))
+  assert.ok(charge.width >= shell.width - 5 && charge.height >= 6, `a full battery is filled ${charge.width} of ${shell.width}`)
+})
+
+test('a device that is not there is said in a sentence, with the way to the fleet', async () => {
+  const page = await open({ path: '/devices/bike-999' })
+  await page.getByText('There is no such device here').waitFor()
+  assert.equal(await page.getByText('device_unknown').count(), 0)
+  await sound(page, 'device-unknown')
+  await page.getByRole('link', { name: 'To the fleet' }).click()
+  await page.waitForURL(url => url.pathname === '/console/')
 })
 
 test('a note, a code that is replaced, and the same with curl', async () => {

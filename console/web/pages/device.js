@@ -5,7 +5,7 @@ import { can, get, post } from '../lib/api.js'
 import { age, at, litres, number, when } from '../lib/format.js'
 import { onUpdate } from '../lib/live.js'
 import { Link, useQuery } from '../lib/router.js'
-import { Badge, Button, Card, CurlButton, Field, Icon, KeyValue, Loaded, Page, ProblemBox, Tabs, useLoad } from '../lib/ui.js'
+import { Badge, Button, Card, CurlButton, Empty, Field, Icon, KeyValue, Loaded, Page, ProblemBox, Tabs, useLoad } from '../lib/ui.js'
 import { t, tCode } from '../lib/words.js'
 import { actsOf } from './acts.js'
 import { Codes } from './device_codes.js'
@@ -41,11 +41,13 @@ export default function Device({ params: { id }, query }) {
     return () => { cancel.forEach(c => c()); clearTimeout(timer); clearInterval(every) }
   }, [id])
   useEffect(() => setFlow({}), [load.data])
-  const d = load.data
+  const { known } = useVenues() // times are painted once, in their venue's zone
+  const d = known ? load.data : undefined
   const acts = d && actsOf(d, { again: load.reload, onUnlock: setUnlocking })
+  if (!load.data && load.problem?.code === 'device_unknown') return html`<${Page} title=${id}><${Empty} icon="unknown" title=${t('device.unknown')} text=${t('device.unknown.text')}><${Link} to="/" class="button">${t('device.unknown.fleet')}<//><//><//>`
   return html`<${Page} title=${id} sub=${d && html`<${Head} device=${d} />`} actions=${html`<span class="desk-only"><${CurlButton} path=${path} /></span>
       ${d && can('field') && html`<${Button} kind=${d.service === 'in_service' && !d.outlets.some(o => o.jammed) ? 'primary' : ''} icon=${d.kind === 'pump' ? 'nozzle' : 'unlock'} onClick=${() => acts.unlock()}>${t(d.kind === 'pump' ? 'device.unlock.pump' : 'device.unlock')}<//>`}`}>
-    <${Loaded} load=${load}>${device => html`<${Body} device=${device} flow=${flow} acts=${acts} again=${load.reload} unlocking=${unlocking} closeUnlock=${() => setUnlocking('')} query=${query} />`}<//>
+    <${Loaded} load=${{ ...load, data: d }}>${device => html`<${Body} device=${device} flow=${flow} acts=${acts} again=${load.reload} unlocking=${unlocking} closeUnlock=${() => setUnlocking('')} query=${query} />`}<//>
   <//>`
 }
 
@@ -125,11 +127,11 @@ function Shadow({ device: d }) {
     <div><h3>${t('device.says')}</h3><${KeyValue} rows=${[
       [t('device.lastword'), html`${at(says.heard_at, zone(d.venue))} ${says.heard_at && html`<span class="quiet">(${when(says.heard_at)})</span>`}`],
       [t('device.firmware'), says.firmware || '–'],
-      d.kind === 'lock' && [t('device.battery'), battery == null ? html`<span class="quiet">${t('device.battery.unknown')}</span>` : html`<span class=${'with-icon' + (battery < 20 ? ' bad-text' : '')}><${Icon} name=${battery < 20 ? 'batteryLow' : battery < 60 ? 'battery' : 'batteryFull'} />${number(battery)} %</span>`],
-      says.uptime_ms != null && says.heard_at && [t('device.started'), when(new Date(says.heard_at).getTime() - says.uptime_ms, zone(d.venue))],
+      d.kind === 'lock' && [t('device.battery'), battery == null ? html`<span class="quiet">${t('device.battery.unknown')}</span>` : html`<span class=${'with-icon' + (battery < 20 ? ' bad-text' : '')}><span class="charge" aria-hidden="true"><b style=${{ width: battery + '%' }}></b></span>${number(battery)} %</span>`],
+      says.started_at && [t('device.started'), when(says.started_at, zone(d.venue))],
       says.boot && [t('device.boot'), html`<span class="mono">${says.boot}</span>`],
       [t('device.position'), d.lat == null ? html`<span class="quiet">${t('device.position.none')}</span>`
-        : html`<${Link} to="/" query=${{ q: d.id }} class="mono">${number(d.lat, 5)}, ${number(d.lng, 5)}<//> ${says.position_age_s != null ? html`<span class="quiet">(${age(says.position_age_s)})</span>` : d.placed_at && html`<span class="quiet">(${when(d.placed_at)})</span>`}${d.outside && html` <${Badge} state="warn" word=${t('device.outside')} />`}`],
+        : html`<${Link} to="/" query=${{ q: d.id }} class="mono">${number(d.lat, 5)}, ${number(d.lng, 5)}<//> ${says.position_age_s != null ? html`<span class="quiet">(${t('device.position.age', { ago: age(says.position_age_s) })})</span>` : d.placed_at && html`<span class="quiet">(${when(d.placed_at)})</span>`}${d.outside && html` <${Badge} state="warn" word=${t('device.outside')} />`}`],
       ...counters(d),
     ]} /></div></div><//>`
 }
@@ -143,7 +145,7 @@ function counters(d) {
 /* What staff can do. */
 
 function Actions({ device: d, acts }) {
-  const pump = d.kind === 'pump', jammed = d.outlets.some(o => o.jammed)
+  const pump = d.kind === 'pump'
   return html`<${Card} title=${t('device.actions')}>
     <div class="act-group"><h3>${t('device.actions.now')}</h3><div class="actions">
       ${!pump && html`<${Button} icon="ring" onClick=${() => acts.command('ring')}>${t('device.ring')}<//>`}
@@ -152,8 +154,6 @@ function Actions({ device: d, acts }) {
       ${pump && html`<${Button} kind="danger" icon="stop" onClick=${acts.emergency}>${t('device.emergency')}<//>`}
     </div></div>
     <div class="act-group"><h3>${t('device.actions.fleet')}</h3><div class="actions">
-      ${d.service === 'in_service' && html`<${Button} icon="fault" onClick=${() => acts.service('maintenance')}>${t('device.maintenance')}<//>`}
-      ${d.service === 'maintenance' && html`<${Button} kind=${jammed ? '' : 'primary'} icon="ok" onClick=${() => acts.service('in_service')}>${t('device.inservice')}<//>`}
       <${Button} icon="pin" onClick=${acts.place}>${t('device.place')}<//>
       ${can('admin') && html`<${Button} icon="venue" onClick=${acts.transfer}>${t('device.transfer')}<//>`}
       ${d.service !== 'retired' && html`<${Button} icon="trash" class="bad-text" onClick=${() => acts.service('retired')}>${t('device.retire')}<//>`}

@@ -24,7 +24,7 @@ export function Commands({ device: d }) {
   return html`<${Listed} list=${list}><${DataTable} label=${t('device.commands')} rows=${list.rows} empty=${html`<${Empty} icon="history" title=${t('device.commands.none')} />`} onOpen=${c => c.order && go('/orders/' + c.order)} columns=${[
     { key: 'kind', title: t('device.command'), class: 'nowrap', render: c => html`<span class="two"><span>${tCode('command', c.kind)}${part(d) && html` <span class="quiet">· ${t('part.side.n', { n: c.outlet })}</span>`}</span><span class="narrow-only">${when(c.created_at)}</span></span>` },
     { key: 'seq', title: t('device.number'), align: 'end', wide: true, render: c => html`<span title=${c.id}>${c.epoch > 1 && html`<span class="quiet">${c.epoch}/</span>`}${number(c.seq)}</span>` },
-    { key: 'state', title: t('part.state'), render: c => html`<${CommandBadge} command=${c} />` },
+    { key: 'state', title: t('part.state'), render: c => c.tried ? html`<${Badge} state="rejected" word=${t('device.command.tried')} />` : html`<${CommandBadge} command=${c} />` },
     { key: 'created_at', title: t('part.when'), class: 'nowrap', wide: true, render: c => when(c.created_at) },
     { key: 'hops', title: t('device.hops'), render: c => html`<${Hops} command=${c} />` },
     { key: 'order', title: t('part.order'), wide: true, render: c => html`<${OrderLink} id=${c.order} />` },

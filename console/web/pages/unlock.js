@@ -5,7 +5,7 @@ import { can, get, post } from '../lib/api.js'
 import { clock, duration } from '../lib/format.js'
 import { onUpdate } from '../lib/live.js'
 import { go } from '../lib/router.js'
-import { Button, Card, confirmAct, ProblemBox, Spinner, Timeline, useLoad } from '../lib/ui.js'
+import { Button, Card, confirmAct, Icon, ProblemBox, Spinner, Timeline, useLoad } from '../lib/ui.js'
 import { t } from '../lib/words.js'
 import { hopsOf, OrderBadge, reasonOf } from './desk.js'
 import { useVenues, Zone } from './office.js'
@@ -35,20 +35,34 @@ export function Unlock({ device: d, id, again, onClose }) {
     before.current = order?.state ?? ''
   }, [order?.state])
 
-  const pump = d.kind === 'pump', live = order && ['starting', 'unresolved', 'active'].includes(order.state)
+  const pump = d.kind === 'pump', live = Boolean(order) && ['pending', 'starting', 'unresolved', 'active'].includes(order.state)
   const stop = act => confirmAct({ title: t('unlock.' + (act === 'end' ? 'end' : 'cancel')), text: t(act === 'end' ? 'device.unlock.end.text' : 'device.unlock.void.text'), reason: true, danger: true,
     curl: { method: 'POST', path: `/orders/${id}/${act}`, body: {} }, run: reason => post(`/orders/${id}/${act}`, { reason }) }).then(done => { if (done) { load.reload(); again() } })
-  return html`<div ref=${box}><${Card} class="unlock" title=${t('unlock.title')} actions=${html`<${Zone} venue=${d.venue} />${order && html`<${OrderBadge} order=${order} />`}
-      ${order?.state === 'unresolved' && can('field') && html`<${Button} small onClick=${() => stop('void')}>${t('unlock.cancel')}<//>`}
-      ${order?.state === 'active' && can('field') && html`<${Button} small onClick=${() => stop('end')}>${t('unlock.end')}<//>`}
-      <${Button} small kind="quiet" icon="order" onClick=${() => go('/orders/' + id)}>${t('unlock.order')}<//>
+  return html`<div ref=${box}><${Card} class="unlock" title=${t('unlock.title')} actions=${html`${order && html`<${OrderBadge} order=${order} />`}
       <${Button} kind="quiet" icon="x" label=${t('part.close')} onClick=${onClose} />`}>
     <${ProblemBox} problem=${load.problem} retry=${load.reload} />
-    ${order ? html`<div role="status" aria-live="polite"><${Timeline} steps=${steps(order, hops, pump, zone(d.venue), waits)} /></div>` : !load.problem && html`<${Spinner} />`}
-    ${live && order.state === 'active' && html`<p><strong>${t(pump ? 'unlock.running.pump' : 'unlock.running')}</strong></p>`}
-    ${order?.state === 'settled' && html`<p><strong>${t('unlock.over')}</strong></p>`}
+    ${order ? html`<div role="status" aria-live="polite"><${Verdict} order=${order} device=${d} /></div>
+      <details class="way" open=${live}><summary>${t('unlock.way')}</summary><${Timeline} steps=${steps(order, hops, pump, zone(d.venue), waits)} /><${Zone} venue=${d.venue} /></details>
+      <div class="actions start">
+        ${order.state === 'unresolved' && can('field') && html`<${Button} small onClick=${() => stop('void')}>${t('unlock.cancel')}<//>`}
+        ${order.state === 'active' && can('field') && html`<${Button} small onClick=${() => stop('end')}>${t('unlock.end')}<//>`}
+        <${Button} small kind="quiet" icon="order" onClick=${() => go('/orders/' + id)}>${t('unlock.order')}<//></div>` : !load.problem && html`<${Spinner} />`}
   <//></div>`
 }
+
+// What came of it so far, in one sentence.
+function Verdict({ order: o, device: d }) {
+  const pump = d.kind === 'pump'
+  const [look, icon, text] = o.state === 'voided' ? ['no', 'bad', t('unlock.failed', { reason: why(o, d) })]
+    : o.state === 'active' ? ['yes', 'ok', t(pump ? 'unlock.running.pump' : 'unlock.running')]
+    : ['ended', 'settled'].includes(o.state) ? ['yes', 'ok', t('unlock.over')]
+    : o.state === 'unresolved' ? ['unknown', 'unknown', t(pump ? 'unlock.doubt.pump' : 'unlock.doubt')] : ['going', 'clock', t('unlock.going')]
+  return html`<p class=${'verdict ' + look}><${Icon} name=${icon} />${text}</p>`
+}
+
+// why is the reason of a start that did not open. A lock that is known to be jammed calls
+// that a fault of its own when it is tried again; the jam is what there is to mend.
+const why = (o, d) => reasonOf(/(^|_)not_working$/.test(o.reason ?? '') && d.outlets.some(out => out.outlet === o.outlet && out.jammed) ? 'jam' : o.reason)
 
 function steps(o, hops, pump, zone, waits) {
   const hop = name => hops.find(h => h.name === name) ?? { at: 0, ms: null }
@@ -56,7 +70,7 @@ function steps(o, hops, pump, zone, waits) {
   const answered = ['active', 'ended', 'settled'].includes(o.state), refused = o.state === 'voided'
   const started = o.timeline?.find(m => m.input === 'executed')
   const proof = answered ? { title: t(pump ? 'unlock.executed.pump' : 'unlock.executed'), tone: 'ok', time: started && clock(started.at, zone), text: took(hop('answered')) || started && t('unlock.after', { time: duration(new Date(started.at).getTime() - new Date(o.created_at).getTime()) }) }
-    : refused ? { title: t('unlock.failed', { reason: reasonOf(o.reason) }), tone: 'bad', time: o.done_at && clock(o.done_at, zone), text: took(hop('answered')) }
+    : refused ? { title: t('unlock.shut'), tone: 'bad', time: o.done_at && clock(o.done_at, zone), text: took(hop('answered')) }
     : { title: t(o.state === 'unresolved' ? 'unlock.unresolved' : 'unlock.waiting'), tone: o.state === 'unresolved' ? 'warn' : 'busy', icon: o.state === 'unresolved' ? 'unknown' : 'clock' }
   return [
     { title: t('unlock.committed'), tone: 'ok', time: clock(o.created_at, zone) },
