@@ -4,7 +4,9 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"encoding/json"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -46,13 +48,28 @@ type OperatorOrder struct {
 	Acts     []OrderAct `json:"acts,omitempty" doc:"What staff did to it, oldest first; absent in lists"`
 }
 
-// OrderAct is what a member of staff did to an order, with the reason that they gave.
+// OrderAct is what a member of staff did to an order or to its money, with the reason that
+// they gave.
 type OrderAct struct {
-	Act    string    `json:"act" doc:"order.unlock, order.end, order.void or order.decide"`
-	Reason string    `json:"reason,omitempty"`
-	Staff  string    `json:"staff"`
-	Name   string    `json:"name,omitempty"`
-	At     time.Time `json:"at"`
+	Act     string    `json:"act" doc:"order.unlock, order.end, order.void, order.decide; refund.ask, refund.decline, refund.fail; money.refund: the money went back"`
+	Reason  string    `json:"reason,omitempty" doc:"Of a refund that another one agreed to: the asker's"`
+	Staff   string    `json:"staff"`
+	Name    string    `json:"name,omitempty"`
+	At      time.Time `json:"at"`
+	Amount  int64     `json:"amount_fen,omitempty" doc:"Of refund.ask and money.refund"`
+	Request string    `json:"request,omitempty" doc:"The refund request that it was about; a money.refund with it was the second person's"`
+}
+
+func orderActOf(r order.AuditRow) OrderAct {
+	var said struct {
+		Amount  int64  `json:"amount_fen"`
+		Request string `json:"request"`
+	}
+	_ = json.Unmarshal(r.After, &said) // most say neither
+	if id, ok := strings.CutPrefix(r.Object, "refund "); ok {
+		said.Request = id
+	}
+	return OrderAct{Act: r.Act, Reason: r.Reason, Staff: r.Staff, Name: r.Name, At: r.At, Amount: said.Amount, Request: said.Request}
 }
 
 // Span is a stretch of one boot during which the use is proved.
@@ -105,7 +122,7 @@ func (a *API) operatorOrder(ctx context.Context, id string) (*operatorOrderOutpu
 	if err != nil {
 		return nil, err
 	}
-	v.Acts = each(acts, func(r order.AuditRow) OrderAct { return OrderAct{r.Act, r.Reason, r.Staff, r.Name, r.At} })
+	v.Acts = each(acts, orderActOf)
 	if err := a.addPayments(ctx, o, &v.Order, plainPaymentOf); err != nil {
 		return nil, err
 	}

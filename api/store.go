@@ -98,7 +98,8 @@ type Orders interface {
 	// OrdersByID returns those that exist, in no order.
 	OrdersByID(ctx context.Context, ids []string) ([]order.Order, error)
 	Moves(ctx context.Context, id string) ([]order.Move, error)
-	// OrderActs lists what staff did to an order, oldest first, by the audit.
+	// OrderActs lists what staff did to an order and to its money, oldest first, by the
+	// audit.
 	OrderActs(ctx context.Context, id string) ([]order.AuditRow, error)
 }
 

@@ -172,14 +172,26 @@ type glimpser struct {
 	told func(device.ID, order.Glimpse)
 }
 
+// Known implements live.Glimpses.
+func (l *LastSeen) Known(told func(device.ID, order.Glimpse)) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.known(told)
+}
+
+// known is Known for who holds mu.
+func (l *LastSeen) known(told func(device.ID, order.Glimpse)) {
+	for id, s := range l.here {
+		told(id, s.glimpse())
+	}
+}
+
 // Follow implements live.Glimpses: what is known here, then what comes here and, where
 // Store tells it, to other replicas.
 func (l *LastSeen) Follow(ctx context.Context, told func(device.ID, order.Glimpse)) error {
 	g := &glimpser{told}
 	l.mu.Lock()
-	for id, s := range l.here {
-		told(id, s.glimpse())
-	}
+	l.known(told)
 	if l.hears == nil {
 		l.hears = map[*glimpser]struct{}{}
 	}

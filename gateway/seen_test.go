@@ -8,6 +8,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/unlatch/unlatch/device"
 	"github.com/unlatch/unlatch/device/wire"
 	"github.com/unlatch/unlatch/order"
 )
@@ -20,6 +21,17 @@ type lastDocument struct {
 
 func (l *lastDocument) SetLast(context.Context, string, []byte) error { return nil }
 func (l *lastDocument) Last(context.Context, string) ([]byte, error)  { return l.document, l.err }
+
+// TestWhatWasHeardBeforeIsKnownAtOnce: who begins to look needs no new telemetry.
+func TestWhatWasHeardBeforeIsKnownAtOnce(t *testing.T) {
+	l, percent := &LastSeen{}, uint8(64)
+	l.Telemetry("bike-1", wire.Telemetry{Uptime: 1000, Battery: &percent})
+	known := map[device.ID]order.Glimpse{}
+	l.Known(func(id device.ID, g order.Glimpse) { known[id] = g })
+	if g, ok := known["bike-1"]; len(known) != 1 || !ok || g.Battery == nil || *g.Battery != 64 {
+		t.Errorf("known: %+v, want bike-1 with 64 percent", known)
+	}
+}
 
 // TestFiguresThatAnotherReplicaMayHaveOvertakenAreNotShown: this one heard the pump
 // when it was armed, another one hears it flow, and what that one keeps cannot be read.

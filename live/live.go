@@ -56,6 +56,8 @@ type Updates interface {
 
 // Glimpses are what devices say without signing it, to whatever replica.
 type Glimpses interface {
+	// Known hands the newest of each device that is known here to told, before it returns.
+	Known(told func(device.ID, order.Glimpse))
 	// Follow hands the newest of each device to told, then what comes, until ctx ends.
 	// told never blocks and may hear the same again.
 	Follow(ctx context.Context, told func(device.ID, order.Glimpse)) error

@@ -27,6 +27,7 @@ type town struct {
 	fail    error
 	reads   int
 	hears   map[int]func(string, []byte)
+	known   map[device.ID]order.Glimpse // before anybody follows
 	glimpse func(device.ID, order.Glimpse)
 }
 
@@ -74,6 +75,14 @@ func (t *town) Listen(hear func(string, []byte)) func() {
 		t.mu.Lock()
 		defer t.mu.Unlock()
 		delete(t.hears, n)
+	}
+}
+
+func (t *town) Known(told func(device.ID, order.Glimpse)) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for id, g := range t.known {
+		told(id, g)
 	}
 }
 
@@ -433,6 +442,18 @@ func TestBatteriesAndDisplaysComeFromWhatIsUnsigned(t *testing.T) {
 		}
 		if s := snapshot(t, h, nil); s.Battery[0] != 7 || s.Problems[0] != ProblemBattery {
 			t.Errorf("battery %d, problems %d", s.Battery[0], s.Problems[0])
+		}
+	})
+}
+
+// TestTheFirstSnapshotHasWhatIsKnownUnsigned: a device that told its battery before anybody
+// looked is shown with it at once, not when it next tells.
+func TestTheFirstSnapshotHasWhatIsKnownUnsigned(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		town, full := newTown(bike("a", "campus"), bike("b", "campus")), 100
+		town.known = map[device.ID]order.Glimpse{"b": {Battery: &full}, "nobody": {Battery: &full}}
+		if s := snapshot(t, running(t, town, nil), nil); !slices.Equal(s.Battery, []int{-1, 100}) {
+			t.Errorf("batteries %v, want those of a, who never told, and b", s.Battery)
 		}
 	})
 }

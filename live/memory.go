@@ -46,6 +46,9 @@ func (h *Hub) load(ctx context.Context) (*memory, error) {
 	m := &memory{instance: hex.EncodeToString(id[:]), at: map[device.ID]int{}, facts: map[device.ID]fact{},
 		glimpses: map[device.ID]order.Glimpse{}, words: map[string]string{}}
 	m.ring = ring{most: h.c.Events, mostBytes: h.c.Bytes, next: 1}
+	if h.c.Glimpses != nil { // the first snapshot has them: what is followed comes when it may
+		h.c.Glimpses.Known(func(id device.ID, g order.Glimpse) { m.glimpses[id] = g })
+	}
 	_, err := h.read(ctx, m, heard{}, true, false)
 	return m, err
 }

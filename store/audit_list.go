@@ -33,16 +33,18 @@ func (db *DB) Audits(ctx context.Context, q order.AuditQuery, limit int) ([]orde
 	})
 }
 
-// OrderActs lists what staff did to an order, oldest first.
+// OrderActs lists what staff did to an order and to its money, oldest first. The decision
+// on a refund request names the request, not the order.
 func (db *DB) OrderActs(ctx context.Context, id string) ([]order.AuditRow, error) {
-	rows, err := db.pool.Query(ctx, `SELECT a.id::text, a.staff, a.act, a.object, a.reason, a.at, coalesce((SELECT s.name FROM staff s WHERE s.id::text = a.staff), '')
-		FROM audits a WHERE a.object = 'order ' || $1::text AND a.act LIKE 'order.%' ORDER BY a.id`, id)
+	rows, err := db.pool.Query(ctx, `SELECT a.id::text, a.staff, a.act, a.object, a.reason, a.after, a.at, coalesce((SELECT s.name FROM staff s WHERE s.id::text = a.staff), '')
+		FROM audits a WHERE a.object = ANY(ARRAY(SELECT 'order ' || $1::text UNION ALL SELECT 'refund ' || r.id FROM refund_requests r WHERE r.order_id = $2::uuid))
+			AND (a.act LIKE 'order.%' OR a.act LIKE 'refund.%' OR a.act = 'money.refund') ORDER BY a.id`, id, uuidOrNil(id))
 	if err != nil {
 		return nil, fmt.Errorf("acts on order %s: %w", id, err)
 	}
 	return pgx.CollectRows(rows, func(row pgx.CollectableRow) (order.AuditRow, error) {
 		var r order.AuditRow
-		err := row.Scan(&r.ID, &r.Staff, &r.Act, &r.Object, &r.Reason, &r.At, &r.Name)
+		err := row.Scan(&r.ID, &r.Staff, &r.Act, &r.Object, &r.Reason, &r.After, &r.At, &r.Name)
 		return r, err
 	})
 }

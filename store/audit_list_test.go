@@ -1,11 +1,14 @@
 package store_test
 
 import (
+	"context"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
 
 	"github.com/unlatch/unlatch/order"
 )
@@ -48,6 +51,50 @@ func TestActsAreFoundByWhoWhatWhereAndWhen(t *testing.T) {
 		if !slices.Equal(got, c.want) {
 			t.Errorf("%s: %v, want %v", name, got, c.want)
 		}
+	}
+}
+
+// TestActsOnAnOrdersMoneyAreReadWithIt: refunds too, and what became of those that needed a
+// second person, whose decision names the request alone.
+func TestActsOnAnOrdersMoneyAreReadWithIt(t *testing.T) {
+	db, url := open(t)
+	conn, err := pgx.Connect(t.Context(), url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close(context.Background())
+	exec := func(sql string, args ...any) {
+		t.Helper()
+		if _, err := conn.Exec(t.Context(), sql, args...); err != nil {
+			t.Fatalf("%v\n%s", err, sql)
+		}
+	}
+	exec(`SET session_replication_role = replica`) // their orders are not needed
+	one, other, asked, others := uuid.NewString(), uuid.NewString(), uuid.NewString(), uuid.NewString()
+	for request, of := range map[string]string{asked: one, others: other} {
+		exec(`INSERT INTO refund_requests (id, order_id, venue, amount, reason, staff, state, at) VALUES ($1, $2, 'campus', 5, 'r', 'ann', 'waiting', now())`, request, of)
+	}
+	base := time.Now().Truncate(time.Second)
+	for i, a := range []order.Audit{
+		{Staff: "ann", Act: "money.refund", Object: "order " + one, Reason: "wet", After: []byte(`{"amount_fen":50}`)},
+		{Staff: "ann", Act: "refund.ask", Object: "order " + one, Reason: "all of it"},
+		{Staff: "bob", Act: "refund.decline", Object: "refund " + others, Reason: "of another"},
+		{Staff: "bob", Act: "refund.decline", Object: "refund " + asked, Reason: "once is enough"},
+		{Staff: "ann", Act: "money.refund", Object: "order " + other, Reason: "of another"},
+	} {
+		a.ID, a.At = uuid.Must(uuid.NewV7()).String(), base.Add(time.Duration(i)*time.Minute)
+		exec(`INSERT INTO audits (id, staff, act, object, reason, after, at) VALUES ($1, $2, $3, $4, $5, $6, $7)`, a.ID, a.Staff, a.Act, a.Object, a.Reason, a.After, a.At)
+	}
+	rows, err := db.OrderActs(t.Context(), one)
+	var got []string
+	for _, r := range rows {
+		got = append(got, r.Act+" "+r.Staff+" "+r.Reason)
+	}
+	if want := []string{"money.refund ann wet", "refund.ask ann all of it", "refund.decline bob once is enough"}; err != nil || !slices.Equal(got, want) {
+		t.Fatalf("%q, %v, want %q", got, err, want)
+	}
+	if !strings.Contains(string(rows[0].After), "50") || rows[2].Object != "refund "+asked {
+		t.Errorf("%+v: no amount, or not whose request it was", rows)
 	}
 }
 

@@ -1,6 +1,7 @@
 // The fleet's page: list and map under one filter, live, by mouse, keyboard and thumb.
 import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'
+import { connect, createServer } from 'node:net'
 import { after, afterEach, before, test } from 'node:test'
 import { ask, begin, close, open, phone, picture, shown, sound, stop, until, visit } from './stage.mjs'
 
@@ -19,6 +20,76 @@ async function fleet(path = '/', more = {}) {
   await until(() => count(page).catch(() => 0), 'the first rows')
   return page
 }
+
+test('all is well only where nothing at all is wrong; of one problem it is said that none has it', async () => {
+  const page = await fleet('/?view=list')
+  const nothing = name => page.locator('.fleet-list').getByText(name).waitFor()
+  await visit(page, '/?problem=any')
+  await nothing('All is well')
+  await ask('POST', '/v1/operator/devices/bike-033/service', { service: 'maintenance', reason: 'a flat tyre' })
+  await row(page, 'bike-033').waitFor()
+  await page.getByRole('button', { name: /^Offline ?0$/ }).click()
+  await nothing('None is offline')
+  await nothing('What else is wrong is counted above.')
+  await visit(page, '/?problem=any&q=bike-02')
+  await nothing('Nothing is wrong with these')
+  await visit(page, '/?problem=offline&q=bike-02')
+  await nothing('None is offline')
+  assert.equal(await page.getByText('All is well').count(), 0)
+  await sound(page, 'none-is-offline')
+  await ask('POST', '/v1/operator/devices/bike-033/service', { service: 'in_service', reason: 'mended' })
+})
+
+test('what changes before the browser has its stream is shown all the same', async () => {
+  const page = await open()
+  let release = () => {}
+  const gate = new Promise(done => { release = () => done(null) })
+  await page.route('**/v1/operator/updates*', async route => { await gate; await route.continue() })
+  await visit(page, '/?q=bike-005')
+  await row(page, 'bike-005').getByText('100 %').waitFor()
+  await ask('POST', demo.sim + '/devices/bike-005/battery', { percent: 42 })
+  await until(async () => { const f = await ask('GET', '/v1/operator/fleet'); return f.battery[f.id.indexOf('bike-005')] === 42 }, 'the battery in the fleet')
+  release()
+  await row(page, 'bike-005').getByText('42 %').waitFor()
+  await ask('POST', demo.sim + '/devices/bike-005/battery', { percent: 100 })
+})
+
+// line is a way to the server that can be cut, with all that goes over it, and mended.
+async function line() {
+  const { port, hostname } = new URL(demo.http), live = new Set()
+  let here = 0
+  const listen = () => new Promise(done => {
+    const server = createServer(one => {
+      const other = connect(Number(port), hostname)
+      for (const [a, b] of [[one, other], [other, one]]) {
+        live.add(a)
+        a.on('error', () => {}).on('close', () => { live.delete(a); b.destroy() }).pipe(b)
+      }
+    }).listen(here, '127.0.0.1', () => { here = /** @type {any} */ (server.address()).port; done(server) })
+  })
+  let server = /** @type {any} */ (await listen())
+  return {
+    http: `http://127.0.0.1:${here}`,
+    cut() { server.close(); for (const one of live) one.destroy() },
+    async mend() { server = await listen() },
+  }
+}
+
+test('a server that is away is said over the page, until it is back', async () => {
+  const wire = await line(), page = await open()
+  await page.goto(wire.http + '/console/')
+  await page.locator('.stream.live').waitFor({ state: 'attached' })
+  assert.equal(await page.getByText('Not live since').count(), 0)
+  wire.cut()
+  await page.getByText(/^Not live since \d+:\d\d(\s[AP]M)?: what you see may be old/).waitFor()
+  await page.getByText('Trying again').waitFor()
+  await sound(page, 'not-live')
+  await wire.mend()
+  await page.getByText('Not live since').waitFor({ state: 'detached' })
+  await page.locator('.stream.live').waitFor({ state: 'attached' })
+  await close()
+  wire.cut()
+})
 
 test('a problem that appears is counted, chosen, and stays in the address', async () => {
   const page = await fleet()
@@ -67,8 +138,8 @@ test('one jam that is proved shows at once, and so does maintenance, by one name
   await ask('POST', '/v1/operator/devices/bike-017/service', { service: 'in_service', reason: 'the bolt was freed' })
   await chip(/^In maintenance ?0$/).waitFor()
   await chip(/^Jammed ?0$/).click()
-  await page.getByText('All is well').waitFor()
-  await sound(page, 'all-is-well')
+  await page.getByText('None is jammed').waitFor()
+  await sound(page, 'none-is-jammed')
   await page.getByRole('button', { name: 'Show every device' }).click()
   await until(async () => await count(page) === 43, 'all rows')
   assert.deepEqual(query(page), {})

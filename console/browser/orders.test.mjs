@@ -60,6 +60,7 @@ test('a ride is found, explained and refunded in part', async () => {
   await sound(page, 'order-settled')
 
   await page.getByRole('button', { name: 'Refund' }).click()
+  await chosen(page).getByText('the rest goes to their wallet').waitFor()
   await chosen(page).getByLabel('Amount in yuan').fill('9.99')
   await chosen(page).getByLabel('Reason').fill('the saddle was wet')
   await chosen(page).getByRole('button', { name: 'Refund' }).click()
@@ -68,7 +69,13 @@ test('a ride is found, explained and refunded in part', async () => {
   await chosen(page).getByLabel('Amount in yuan').fill('0,5')
   await sound(page, 'order-refund')
   await chosen(page).getByRole('button', { name: 'Refund' }).click()
-  await page.getByText('¥0.50 refunded').waitFor()
+  // It leaves a trace: beside the state, among what happened and in the facts, with who and why.
+  await page.locator('.page-sub').getByText('¥0.50 refunded').waitFor()
+  const step = page.locator('.timeline li').filter({ hasText: '¥0.50 refunded.' })
+  await step.getByText('the saddle was wet').waitFor()
+  await step.getByText('Ada').waitFor()
+  await page.locator('dd').filter({ hasText: '¥0.50 refunded.' }).getByText('the saddle was wet').waitFor()
+  await sound(page, 'order-refunded')
   await page.getByRole('row').filter({ hasText: 'Refunded' }).getByText('−¥0.50').waitFor()
   const { charged_fen, refunded_fen, state } = await orderOf(id)
   assert.deepEqual([charged_fen, refunded_fen, state], [150, 50, 'settled'])
@@ -88,6 +95,8 @@ test('a refund above the limit waits for a second person', async () => {
   await chosen(page).getByRole('button', { name: 'Refund' }).click()
   await page.getByRole('heading', { name: 'Waits for a second person' }).waitFor()
   await page.getByText('another person decides').waitFor()
+  const steps = page.locator('.timeline li')
+  await steps.filter({ hasText: 'A refund of ¥1.50 was asked for' }).getByText('it squeaked all the way').waitFor()
   await sound(page, 'refund-waits')
   assert.equal((await orderOf(id)).refunded_fen, 0)
 
@@ -105,6 +114,37 @@ test('a refund above the limit waits for a second person', async () => {
   await bo.getByText('No refund waits').waitFor()
   await page.getByRole('heading', { name: 'Waits for a second person' }).waitFor({ state: 'detached' })
   assert.equal((await orderOf(id)).refunded_fen, 150)
+  await steps.filter({ hasText: '¥1.50 refunded: a second person approved it.' }).getByText('Bo').waitFor()
+  await page.locator('.page-sub').getByText('¥1.50 refunded').waitFor()
+})
+
+test('an act without an answer says that nobody knows, and a refund may be pressed again', async () => {
+  const id = await ride(await rider('dai'), 'bike-013')
+  const page = await open({ path: '/orders/' + id })
+  let lost = 0
+  await page.route('**/v1/operator/refunds', async (route, r) => {
+    if (r.method() !== 'POST' || lost++) return route.continue()
+    await route.fetch() // it is done, and its answer is lost
+    await route.abort()
+  })
+  await page.getByRole('button', { name: 'Refund' }).click()
+  await chosen(page).getByLabel('Amount in yuan').fill('0.5')
+  await chosen(page).getByLabel('Reason').fill('twice, once')
+  await chosen(page).getByRole('button', { name: 'Refund' }).click()
+  await chosen(page).getByText('No answer: nobody knows whether it was done').waitFor()
+  await chosen(page).getByText('Pressing again here is safe').waitFor()
+  await sound(page, 'no-answer')
+  await chosen(page).getByRole('button', { name: 'Refund' }).click()
+  await page.locator('.page-sub').getByText('¥0.50 refunded').waitFor()
+  assert.equal((await orderOf(id)).refunded_fen, 50, 'given twice')
+
+  // An act without a key is looked at first.
+  await page.route('**/v1/operator/riders/*/block', route => route.abort())
+  await visit(page, '/riders/' + (await orderOf(id)).rider)
+  await page.getByRole('button', { name: 'Block' }).click()
+  await chosen(page).getByLabel('Reason').fill('nobody hears it')
+  await chosen(page).getByRole('button', { name: 'Block' }).click()
+  await chosen(page).getByText('Look at the page again before you press once more.').waitFor()
 })
 
 test('what needs a person stands in the review queue, and the amount that staff set is billed', async () => {
@@ -220,6 +260,21 @@ test('an alarm is seen, snoozed and cleared by the keyboard alone', async () => 
   await page.getByRole('row').filter({ hasText: 'bike-012' }).getByText('Cleared').waitFor()
   const { alarms } = await ask('GET', '/v1/operator/alarms')
   assert.ok(alarms.find(a => a.id === alarm.id).cleared_by)
+})
+
+test('the audit says states, money and members in Chinese too', async () => {
+  const me = (await ask('GET', '/v1/operator/keys')).keys[0].staff
+  await ask('POST', '/v1/operator/devices/bike-014/service', { service: 'maintenance', reason: 'flat tyre' })
+  await ask('POST', '/v1/operator/devices/bike-014/service', { service: 'in_service', reason: 'mended' })
+  const page = await open({ path: '/audit?act=device.service&object=bike-014', locale: 'zh-CN' })
+  const line = page.getByRole('row').filter({ hasText: '服务状态' })
+  await line.filter({ hasText: /维护中.*→.*服务中/ }).waitFor()
+  await sound(page, 'audit-chinese')
+  await visit(page, '/audit?act=money.refund')
+  await page.getByRole('row').filter({ hasText: '已退' }).getByText('¥0.00').first().waitFor()
+  await visit(page, '/audit?act=key.add')
+  await page.locator('.act-head').getByText('成员 Ada').first().waitFor()
+  assert.equal(await page.locator('.act-head').getByText(me).count(), 0)
 })
 
 test('what an item says is said in Chinese, with its figures, and in small print as it was written', async () => {

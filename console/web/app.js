@@ -2,7 +2,8 @@
 import { Component, h, html, render, signal, effect, useEffect, useState } from './lib/html.js'
 import { can, loadMe, me, signOut } from './lib/api.js'
 import { commands, KeyDialogs, openPalette, openSheet, register } from './lib/keys.js'
-import { alarms, items, onUpdate, startLive, stream } from './lib/live.js'
+import { minute } from './lib/format.js'
+import { alarms, items, lostAt, needFleet, onUpdate, startLive, stream } from './lib/live.js'
 import { go, Link, route, setPages } from './lib/router.js'
 import { isDark, setTheme } from './lib/look.js'
 import { Button, Dialogs, Empty, Icon, Page, pageTitle, ProblemBox, Spinner, toast, Toasts } from './lib/ui.js'
@@ -92,6 +93,20 @@ function Stream() {
   return html`<p class=${'stream ' + state} role="status"><${Icon} name=${state === 'live' ? 'online' : state === 'lost' ? 'offline' : 'clock'} /><span>${t('app.stream_' + state)}</span></p>`
 }
 
+const blink = 3_000 // ms for which a stream may be away without a word
+
+/** Says over every page that what it shows may be old. */
+function NotLive() {
+  const since = lostAt.value
+  const [said, setSaid] = useState(0) // the loss that has lasted
+  useEffect(() => {
+    if (!since) return
+    const wait = setTimeout(() => setSaid(since), Math.max(0, since + blink - Date.now()))
+    return () => clearTimeout(wait)
+  }, [since])
+  return html`<div class="not-live-place" role="alert">${since > 0 && said === since && html`<p class="not-live"><${Icon} name="offline" /><span><strong>${t('app.not_live', { time: minute(since) })}</strong> ${t('app.not_live.again')}</span></p>`}</div>`
+}
+
 /** What a phone shows at the top and at the bottom. */
 function PhoneBars() {
   const bar = places.filter(p => ['/', '/alarms', '/items', can('field') ? '/codes/scan' : '/orders'].includes(p[0]))
@@ -152,7 +167,7 @@ function Shell() {
   return html`<a class="skip" href="#main">${t('app.skip')}</a>
     <div class=${'shell' + (tv ? ' tv' : '')}>
       ${!tv && html`<${Side} />${menu.value && html`<div class="shade" onClick=${() => { menu.value = false }}></div>`}<${PhoneBars} />`}
-      <div class="content">${!tv && html`<div class="desk-bell"><${Bell} /></div>`}<${Outlet} /></div>
+      <div class="content">${!tv && html`<div class="desk-bell"><${Bell} /></div>`}<${NotLive} /><${Outlet} /></div>
     </div><${Dialogs} /><${KeyDialogs} /><${Toasts} />`
 }
 
@@ -172,6 +187,7 @@ async function boot() {
   render(html`<${Spinner} />`, root)
   try {
     await loadMe()
+    if (['fleet', 'wall'].includes(route.peek().name)) needFleet() // while the page's modules come
     render(html`<${Shell} />`, root)
     startLive()
   } catch (problem) {

@@ -10,8 +10,10 @@ export class Problem extends Error {
   /**
    * @param {number} status HTTP status; 0 when no answer came
    * @param {{code?: string, title?: string, detail?: string, errors?: Array<{message?: string, location?: string, value?: any}>}} body
+   * @param {'' | 'open' | 'kept'} [act] of an act that got no answer, which may have been done: open, or kept where trying again sends the
+   *   same Idempotency-Key; otherwise ''
    */
-  constructor(status, body) {
+  constructor(status, body, act = '') {
     super(body.detail || body.title || body.code || String(status))
     this.name = 'Problem'
     this.status = status
@@ -20,6 +22,7 @@ export class Problem extends Error {
     this.detail = body.detail ?? ''
     this.errors = body.errors ?? []
     this.body = body
+    this.act = act
   }
 }
 
@@ -90,20 +93,22 @@ export async function call(method, path, { params, body, key, signal: abort, hea
     data = JSON.stringify(body)
   }
   if (key) head['Idempotency-Key'] = key === true ? newKey() : key
-  let answer
+  const act = method === 'GET' ? '' : typeof key === 'string' ? 'kept' : 'open'
+  let answer, text
   try {
     answer = await fetch(address(path, params), { method, headers: head, body: data, signal: abort, credentials: 'same-origin', cache: 'no-store' })
+    text = await answer.text() // which may break off
   } catch (e) {
     if (e instanceof DOMException && e.name === 'AbortError') throw e
-    throw new Problem(0, { code: 'no_answer', detail: '' })
+    throw new Problem(0, { code: 'no_answer', detail: '' }, act)
   }
-  const text = await answer.text()
   let value = null
   if (text) {
     try { value = JSON.parse(text) } catch { if (answer.ok) value = text }
   }
   if (answer.ok) return value
   const problem = new Problem(answer.status, value && typeof value === 'object' ? value : {})
+  if ([502, 504].includes(problem.status) && !problem.body.code) throw new Problem(0, { code: 'no_answer', detail: '' }, act) // a proxy's: it got none either
   if (answer.status === 401 && !path.startsWith('/logins')) signedOut()
   if (problem.code === 'proof_needed' && !again && path !== '/passkeys/options' && fresh.ask && await fresh.ask()) {
     return call(method, path, { params, body, key, signal: abort, headers, again: true })

@@ -77,6 +77,9 @@ export const absolute = (at, zone) => intl(Intl.DateTimeFormat, { dateStyle: 'me
 /** Time of day to the second. @param {string | number | Date} at @param {string} [zone] */
 export const clock = (at, zone) => intl(Intl.DateTimeFormat, { timeStyle: 'medium', timeZone: zone }).format(new Date(at))
 
+/** Time of day to the minute. @param {string | number | Date} at @param {string} [zone] */
+export const minute = (at, zone) => intl(Intl.DateTimeFormat, { timeStyle: 'short', timeZone: zone }).format(new Date(at))
+
 /** The day. @param {string | number | Date} at @param {string} [zone] */
 export const day = (at, zone) => intl(Intl.DateTimeFormat, { dateStyle: 'medium', timeZone: zone }).format(new Date(at))
 

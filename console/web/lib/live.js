@@ -14,6 +14,15 @@ export const devices = signal(0)
 /** How the stream is: starting, live, or lost (and trying again). */
 export const stream = signal('starting')
 
+/** Since when the stream is lost, as ms; 0 while it is not. */
+export const lostAt = signal(0)
+
+// put notes how the stream is, here or in the tab that has it; since when, where it is lost.
+function put(state, since) {
+  stream.value = state
+  lostAt.value = state === 'lost' ? lostAt.peek() || since || Date.now() : 0
+}
+
 /** Whether the fleet is there, and what kept it away. */
 export const fleetState = signal(/** @type {{ready: boolean, problem: any}} */ ({ ready: false, problem: null }))
 
@@ -69,7 +78,9 @@ function changed(rows) {
 let needed = false
 let loading = /** @type {Promise<void> | null} */ (null)
 let cursor = ''                                       // of the last snapshot
-let held = /** @type {Array<{id: string, rows: any[]}>} */ ([]) // device updates that came while one was under way
+// Device updates of the last seconds: a snapshot may be older than its request.
+let held = /** @type {Array<{id: string, rows: any[], at: number}>} */ ([])
+const holding = 5_000 // ms; the server gives nobody a snapshot that is older than one second
 
 /** Loads the fleet once; later calls wait for the same. */
 export function needFleet() {
@@ -81,8 +92,11 @@ export function needFleet() {
 export function reloadFleet() { return loading ?? snapshot() }
 
 function snapshot() {
+  const asked = Date.now()
   loading = get('/fleet').then(answer => {
     cursor = answer.cursor ?? ''
+    // What changed between it and the beginning of a stream that knew no cursor, nobody told.
+    if (source && began === '' && opened > asked - holding) open(cursor)
     fleet.load(answer)
     for (const { id, rows } of held) if (later(id, cursor)) fleet.patch(rows)
     fleetState.value = { ready: true, problem: null }
@@ -90,7 +104,7 @@ function snapshot() {
   }, problem => {
     if (!(problem instanceof Problem)) console.error(problem)
     fleetState.value = { ready: fleetState.peek().ready, problem }
-  }).finally(() => { loading = null; held = [] })
+  }).finally(() => { loading = null })
   return loading
 }
 
@@ -108,10 +122,14 @@ let last = '' // the newest place in the stream that this tab knows of
 let channel = /** @type {BroadcastChannel | null} */ (null)
 
 function hear({ type, data, id }) {
-  if (id) last = id
+  const again = id && last && !later(id, last) // a stream that began anew, further back
+  if (!again && id) last = id
+  if (again && type !== 'device') return
   if (type === 'device') {
-    if (loading) held.push({ id, rows: data })
-    else if (fleetState.peek().ready) changed(fleet.patch(data))
+    const now = Date.now()
+    if (!loading) held = held.filter(h => now - h.at < holding)
+    held.push({ id, rows: data, at: now })
+    if (!loading && fleetState.peek().ready) changed(fleet.patch(data))
   } else if (type === 'alarm') openAlarms.value = moved(openAlarms.peek(), data.id, !['cleared', 'closed'].includes(data.state))
   else if (type === 'item') openItems.value = moved(openItems.peek(), data.id, data.open)
   else if (type === 'resync') resync()
@@ -160,27 +178,42 @@ export function startLive() {
   const name = 'unlatch-updates-' + (me.peek()?.id ?? '')
   channel = 'BroadcastChannel' in globalThis ? new BroadcastChannel(name) : null
   if (channel) channel.onmessage = e => {
-    if (e.data.stream) stream.value = e.data.stream
-    else if (e.data.ask) { if (source) channel?.postMessage({ stream: stream.peek() }) }
+    if (e.data.stream) put(e.data.stream, e.data.since)
+    else if (e.data.ask) { if (holds) channel?.postMessage({ stream: stream.peek(), since: lostAt.peek() }) }
     else hear(e.data)
   }
   // Without locks (they need https or localhost) each tab has a stream of its own.
-  if (!navigator.locks || !channel) { open(); return }
+  if (!navigator.locks || !channel) { start(); return }
   channel.postMessage({ ask: true })
-  navigator.locks.request(name, () => new Promise(() => open())).catch(e => { if (e?.name !== 'AbortError') console.error(e) })
+  navigator.locks.request(name, () => new Promise(() => { start() })).catch(e => { if (e?.name !== 'AbortError') console.error(e) })
 }
 
 let source = /** @type {EventSource | null} */ (null)
+let holds = false // this tab has the stream, or tries to
 let tries = 0
 
 function say(state) {
-  stream.value = state
-  channel?.postMessage({ stream: state })
+  put(state)
+  channel?.postMessage({ stream: state, since: lostAt.peek() })
 }
 
-function open() {
-  source = new EventSource(address('/updates', { after: last || cursor }))
-  source.onopen = () => { tries = 0; say('live') }
+let began = ''         // the cursor that the stream begins behind, '' = now
+let opened = Infinity // when it was open
+
+// start opens the stream where the snapshot that is under way ends: what changes between
+// the two is told then, however late the browser gets to it.
+async function start() {
+  holds = true
+  await loading
+  open(last || cursor)
+}
+
+function open(after) {
+  source?.close()
+  began = after
+  opened = Infinity
+  source = new EventSource(address('/updates', { after }))
+  source.onopen = () => { tries = 0; opened = Date.now(); say('live') }
   for (const type of types) source.addEventListener(type, e => {
     const update = { type, data: JSON.parse(e.data || '{}'), id: e.lastEventId }
     hear(update)
@@ -192,6 +225,6 @@ function open() {
     source = null
     // Refused. Perhaps the login ended: /me tells, and leads to the sign-in page.
     const wait = Math.min(30_000, 1000 * 2 ** tries++) * (.5 + Math.random() / 2)
-    setTimeout(() => { loadMe().catch(() => {}).finally(open) }, wait)
+    setTimeout(() => { loadMe().catch(() => {}).finally(start) }, wait)
   }
 }

@@ -129,6 +129,7 @@ export function ProblemBox({ problem, retry }) {
 /** @param {any} problem */
 export function problemWords(problem) {
   if (!(problem instanceof Problem)) return { title: t('ui.broken'), text: String(problem?.message ?? problem) }
+  if (problem.act) return { title: t('problem.no_answer.act'), text: t('problem.no_answer.' + problem.act) }
   const known = has('problem.' + problem.code)
   return { title: known ? t('problem.' + problem.code) : problem.title || t('ui.refused'), text: problem.detail }
 }

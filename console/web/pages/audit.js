@@ -1,8 +1,8 @@
 // Who did what, with what was before and after.
 import { html, useEffect, useMemo, useState } from '../lib/html.js'
 import { can, get } from '../lib/api.js'
-import { t, tCode } from '../lib/words.js'
-import { clock, day, when } from '../lib/format.js'
+import { has, t, tCode } from '../lib/words.js'
+import { absolute, clock, day, money, when } from '../lib/format.js'
 import { Link, useQuery } from '../lib/router.js'
 import { Button, Card, Empty, Field, More, Page, ProblemBox, Select, useLoad, usePages } from '../lib/ui.js'
 import { Download, instant, localInput, Zone } from './office.js'
@@ -33,28 +33,45 @@ export default function Audit({ query }) {
       ${Object.values(params).some(Boolean) && html`<${Button} kind="quiet" icon="x" onClick=${() => { setText(''); setObject(''); setQuery({ staff: null, act: null, object: null, q: null, from: null, to: null }) }}>${t('part.clear')}<//>`}
     </div>
     <${ProblemBox} problem=${list.problem} retry=${list.reload} />
-    ${list.data && (list.rows.length === 0 ? html`<${Empty} icon="audit" title=${t('audit.none')} />` : html`<${Card} flush><ol class="acts" aria-label=${t('audit.title')}>${list.rows.map(a => html`<${Act} key=${a.id} act=${a} name=${a.staff_name || names.get(a.staff) || (a.staff === 'unlatch' ? t('audit.itself') : a.staff)} />`)}</ol><//>`)}
+    ${list.data && (list.rows.length === 0 ? html`<${Empty} icon="audit" title=${t('audit.none')} />` : html`<${Card} flush><ol class="acts" aria-label=${t('audit.title')}>${list.rows.map(a => html`<${Act} key=${a.id} act=${a} names=${names} name=${a.staff_name || names.get(a.staff) || (a.staff === 'unlatch' ? t('audit.itself') : a.staff)} />`)}</ol><//>`)}
     <${More} list=${list} />
   <//>`
 }
 
 const links = { device: '/devices/', order: '/orders/', rider: '/riders/', venue: '/venues/' }
 
-// The object of an act, as a link where it has a page.
-function What({ text }) {
-  const m = /^(device|order|rider|venue) ([A-Za-z0-9_-]+)$/.exec(text)
-  return m ? html`<${Link} to=${links[m[1]] + m[2]}>${tCode('audit.thing', m[1])} <code>${m[2].length > 30 ? m[2].slice(-12) : m[2]}</code><//>` : html`<span>${text}</span>`
+// The object of an act in words, as a link where it has a page; staff by their name.
+function What({ text, names }) {
+  const m = /^([a-z]+(?: [a-z]+)?) ([A-Za-z0-9_:-]+)$/.exec(text), key = m && 'audit.thing.' + m[1].replace(' ', '_')
+  if (!m || !key || !has(key)) return html`<span>${has('audit.thing.' + text) ? t('audit.thing.' + text) : text}</span>`
+  const said = html`${t(key)} ${m[1] === 'staff' && names.get(m[2]) ? html`<span title=${m[2]}>${names.get(m[2])}</span>` : html`<code title=${m[2]}>${m[2].length > 30 ? m[2].slice(-12) : m[2]}</code>`}`
+  return m[1] in links ? html`<${Link} to=${links[m[1]] + m[2]}>${said}<//>` : html`<span>${said}</span>`
 }
 
-function Act({ act, name }) {
+// field says what changed, part by part; what has no word stands as the API names it.
+const field = path => path.split('.').map(part => has('audit.field.' + part) ? t('audit.field.' + part) : part).join(' · ')
+
+// valueOf says a value by what its field is: a state, money, a time, a member, yes or no.
+function valueOf(path, value, names) {
+  const name = path.split('.').at(-1) ?? ''
+  if (typeof value === 'boolean') return t(value ? 'state.yes' : 'state.no')
+  if (name.endsWith('_fen') && typeof value === 'number') return money(value)
+  if (typeof value !== 'string') return shown(value)
+  if (/(_at|_until|until)$/.test(name) && !Number.isNaN(Date.parse(value))) return absolute(value)
+  if (['staff', 'owner', 'acked_by'].includes(name)) return names.get(value) ?? value
+  for (const area of { service: ['state'], state: ['state'], severity: ['state'], role: ['role'], kind: ['kind', 'alarm'] }[name] ?? []) if (has(`${area}.${value}`)) return t(`${area}.${value}`)
+  return shown(value)
+}
+
+function Act({ act, name, names }) {
   const list = useMemo(() => changes(act.before, act.after), [act])
   const [all, setAll] = useState(false)
   const seen = all ? list : list.slice(0, 6)
   return html`<li data-act=${act.act}><div><strong>${name}</strong><br /><span class="quiet">${clock(act.at)} · ${when(act.at)}</span><br /><span class="quiet">${day(act.at)}</span></div>
-    <div class="stack tight"><div class="act-head"><strong>${tCode('audit.act', act.act)}</strong><${What} text=${act.object} /><code class="quiet">${act.act}</code></div>
+    <div class="stack tight"><div class="act-head"><strong>${tCode('audit.act', act.act)}</strong><${What} text=${act.object} names=${names} /><code class="quiet">${act.act}</code></div>
       ${act.reason && html`<p>“${act.reason}”</p>`}
-      ${list.length > 0 && html`<table class="diff"><caption class="hidden-text">${t('audit.change')}</caption><tbody>${seen.map(c => html`<tr key=${c.path}><th scope="row">${c.path || t('audit.value')}</th>
-        <td>${c.before !== undefined && html`<del class="was">${shown(c.before)}</del>`}${c.before !== undefined && c.after !== undefined && ' → '}${c.after !== undefined && html`<ins class="is">${shown(c.after)}</ins>`}</td></tr>`)}</tbody></table>
+      ${list.length > 0 && html`<table class="diff"><caption class="hidden-text">${t('audit.change')}</caption><tbody>${seen.map(c => html`<tr key=${c.path}><th scope="row" title=${c.path}>${c.path ? field(c.path) : t('audit.value')}</th>
+        <td>${c.before !== undefined && html`<del class="was">${valueOf(c.path, c.before, names)}</del>`}${c.before !== undefined && c.after !== undefined && ' → '}${c.after !== undefined && html`<ins class="is">${valueOf(c.path, c.after, names)}</ins>`}</td></tr>`)}</tbody></table>
         ${list.length > 6 && html`<div><${Button} small kind="quiet" onClick=${() => setAll(!all)}>${all ? t('audit.less') : t('audit.more', { n: list.length - 6 })}<//></div>`}`}
     </div></li>`
 }

@@ -144,9 +144,9 @@ export function Yuan({ label, draft, least, most, wrong, hint, all }) {
   const fen = fenOf(draft.value), bad = fen == null || fen < least || fen > most
   return html`<div class="field">
     <label for=${id}>${label}</label>
-    <div class="row"><div class="field-box"><input id=${id} value=${draft.value} inputmode="decimal" autocomplete="off" required autofocus
+    <div class="row"><div class="field-box"><span class="unit" aria-hidden="true">¥</span><input id=${id} value=${draft.value} inputmode="decimal" autocomplete="off" required autofocus
         ref=${e => e?.setCustomValidity(bad ? wrong : '')} aria-invalid=${left && bad ? 'true' : undefined} aria-describedby=${id + 'h'}
-        onInput=${e => { draft.value = e.currentTarget.value }} onBlur=${() => setLeft(true)} /><span class="unit">¥</span></div>
+        onInput=${e => { draft.value = e.currentTarget.value }} onBlur=${() => setLeft(true)} /></div>
       ${all && html`<${Button} onClick=${() => { draft.value = yuanOf(most) }}>${all}<//>`}</div>
     <p class=${left && bad && draft.value ? 'field-problem' : 'hint'} id=${id + 'h'}>${left && bad && draft.value ? wrong : hint}</p>
   </div>`

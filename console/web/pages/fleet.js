@@ -320,12 +320,15 @@ function List({ board: b, sort, set, ready, filtered, phone, problem }) {
   useEffect(() => { b.rows?.resize() }, [phone, density.value])
   useEffect(() => { box.current.style.setProperty('--marks', `url(${marksOf()})`) }, [isDark()])
   const empty = ready && b.view.count === 0
-  // Others than its problem find devices: then nothing is wrong with them.
-  const well = empty && fleet.n > 0 && b.filter.problem && b.view.candidates > 0
+  // Others than its problem find devices: then none of these has it. All is well only where
+  // nothing at all is wrong anywhere.
+  const { problem: asked } = b.filter, alone = Object.keys(b.filter).length === 1
+  const well = empty && fleet.n > 0 && asked && b.view.candidates > 0
+  const all = asked === 'any' && alone
   return html`<section class="fleet-list" aria-label=${t('fleet.list')}>
     <div class="fleet-scroll" ref=${box} hidden=${!ready || empty}></div>
     ${!ready && !problem && html`<${Spinner} text=${t('fleet.loading')} />`}
-    ${empty && (well ? html`<${Empty} icon="ok" title=${t('fleet.well')} text=${t(b.filter.problem === 'any' && Object.keys(b.filter).length === 1 ? 'fleet.well.text' : 'fleet.well.filter')}><${Button} onClick=${() => set({ problem: '' }, false)}>${t('fleet.well.all')}<//><//>`
+    ${empty && (well ? html`<${Empty} icon="ok" title=${t(all ? 'fleet.well' : 'fleet.well.no_' + asked)} text=${t(all ? 'fleet.well.text' : alone ? 'fleet.well.others' : 'fleet.well.filter')}><${Button} onClick=${() => set({ problem: '' }, false)}>${t('fleet.well.all')}<//><//>`
       : filtered ? html`<${Empty} icon="filter" title=${t('fleet.none')} text=${t('fleet.none.text')}><${Button} onClick=${() => go('/')}>${t('fleet.clear')}<//><//>`
       : html`<${Empty} icon="lock" title=${t('fleet.empty')} text=${t('fleet.empty.text')}>${can('admin') && html`<${Link} to="/import" class="button primary">${t('fleet.empty.act')}<//>`}<//>`)}
   </section>`

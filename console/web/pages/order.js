@@ -38,7 +38,7 @@ export default function Order({ params: { id } }) {
   }, [live, id, refunds.data?.length])
   const again = () => { load.reload(); refunds.reload() }
   return html`<${Page} title=${t('bill.title', { id: short(id) })}
-      sub=${o && html`<span class="row"><${OrderBadge} order=${o} /><${Kind} kind=${o.kind} /><${DeviceLink} id=${o.device} />${when(o.created_at)}</span>`}
+      sub=${o && html`<span class="row"><${OrderBadge} order=${o} />${o.refunded_fen > 0 && html`<${Badge} state="refunded" word=${t('orders.refunded', { amount: money(o.refunded_fen) })} />`}<${Kind} kind=${o.kind} /><${DeviceLink} id=${o.device} />${when(o.created_at)}</span>`}
       actions=${html`<span class="desk-only"><${CurlButton} path=${'/orders/' + id} /></span>${o && html`<${Acts} order=${o} again=${again} waiting=${refunds.data ?? []} />`}`}>
     <${Loaded} load=${load}>${order => html`<${Body} order=${order} refunds=${refunds} again=${again} />`}<//>
   <//>`
@@ -72,7 +72,7 @@ async function refund(o, left) {
   const limit = signal(0) // none
   get('/settings').then(s => { limit.value = s.refund_alone_fen ?? 0 }, () => {})
   const body = reason => ({ order: o.id, amount_fen: fenOf(draft.value) ?? 0, ...(reason && { reason }) })
-  const answer = await confirmAct({ title: t('bill.refund'), text: t('bill.refund.text', { most: money(left) }), reason: true,
+  const answer = await confirmAct({ title: t('bill.refund'), text: t('bill.refund.text.' + (o.pay_with === 'wallet' ? 'wallet' : 'wechat'), { most: money(left) }), reason: true,
     curl: { method: 'POST', path: '/refunds', get body() { return body('') } },
     children: html`<${RefundAmount} draft=${draft} limit=${limit} left=${left} />`,
     run: reason => post('/refunds', body(reason), { key }) })
@@ -153,17 +153,34 @@ function By({ order: o, by }) {
 // actOf is the act of staff that a step was, whose reason the audit keeps.
 const actOf = (o, m) => m.input === 'authorised' && o.pay_with === 'service' ? 'order.unlock' : { staff_ended: 'order.end', give_up: 'order.void', decided: 'order.decide' }[m.input]
 
+// ofMoney are the acts on an order's money, which move no state of it.
+const ofMoney = o => (o.acts ?? []).filter(a => /^(money|refund)\./.test(a.act))
+
+// actWord says an act on an order's money in words, with the amount where it has one.
+const actWord = a => {
+  const key = 'act.' + a.act + (a.act === 'money.refund' && a.request ? '.second' : '')
+  return has(key) ? t(key, { amount: money(a.amount_fen ?? 0) }) : tCode('act', a.act)
+}
+
+const actLooks = { 'money.refund': ['ok', 'history'], 'refund.ask': ['warn', 'clock'], 'refund.decline': ['off', 'x'], 'refund.fail': ['bad', 'x'] }
+
 function History({ order: o }) {
   const { zone } = useVenues()
-  const steps = (o.timeline ?? []).map((m, i, all) => {
+  const moves = (o.timeline ?? []).map((m, i, all) => {
     const before = i && new Date(m.at).getTime() - new Date(all[i - 1].at).getTime()
     const reason = m.state === 'voided' || m.input === 'staff_ended' ? reasonOf(o.reason) : ''
     const act = (o.acts ?? []).find(a => a.act === actOf(o, m) && a.reason)
     const badge = m.state === m.from ? '' : m.state === 'ended' ? t('bill.ended') : tCode('order.state', m.state)
-    return { title: badge || t('order.state.' + o.state), tone: tones[m.input] ?? 'busy', icon: o.kind === 'pump' && ['lock', 'unlock'].includes(icons[m.input]) ? 'pump' : icons[m.input],
+    return { at: m.at, title: badge || t('order.state.' + o.state), tone: tones[m.input] ?? 'busy', icon: o.kind === 'pump' && ['lock', 'unlock'].includes(icons[m.input]) ? 'pump' : icons[m.input],
       time: html`<time datetime=${m.at} title=${m.at}>${clock(m.at, zone(o.venue))}${before ? html` <span class="quiet">+${duration(before)}</span>` : ''}</time>`,
       text: html`<span>${stepWord(o, m)}${reason && html` <strong>${t('step.why', { reason })}</strong>`}${act && html` <q class="said">${act.reason}</q>`}</span><span class="step-by"><${By} order=${o} by=${m.by} /></span>` }
   })
+  const acts = ofMoney(o).map(a => {
+    const [tone, icon] = actLooks[a.act] ?? ['busy', 'staff']
+    return { at: a.at, title: t('act.money'), tone, icon, time: html`<time datetime=${a.at} title=${a.at}>${clock(a.at, zone(o.venue))}</time>`,
+      text: html`<span>${actWord(a)}${a.reason && html` <q class="said">${a.reason}</q>`}</span><span class="step-by"><span class="quiet" title=${a.staff}>${t('step.by.staff', { who: a.name || short(a.staff) })}</span></span>` }
+  })
+  const steps = [...moves, ...acts].sort((a, b) => new Date(a.at).getTime() - new Date(b.at).getTime())
   return html`<${Timeline} steps=${steps} />`
 }
 
@@ -243,7 +260,7 @@ function Facts({ order: o }) {
     o.fuel?.limit_fen > 0 && [t('bill.limit'), money(o.fuel.limit_fen)],
     o.measured && [t('bill.measured'), has('measured.' + o.measured) ? t('measured.' + o.measured) : o.measured],
     o.reason && [t('bill.reason'), reasonOf(o.reason)],
-    o.acts?.some(a => a.reason) && [t('bill.acts'), o.acts.filter(a => a.reason).map(a => html`<div key=${a.at}><q class="said">${a.reason}</q> <span class="quiet">${a.name || a.staff} · ${when(a.at, tz)}</span></div>`)],
+    o.acts?.some(a => a.reason) && [t('bill.acts'), o.acts.filter(a => a.reason).map(a => html`<div key=${a.at + a.act}>${ofMoney(o).includes(a) && actWord(a) + ' '}<q class="said">${a.reason}</q> <span class="quiet">${a.name || a.staff} · ${when(a.at, tz)}</span></div>`)],
     o.tariff && [t('bill.tariff'), html`<${Link} to="/tariffs" query=${{ id: o.tariff.id }}>${t('bill.tariff.version', { name: o.tariff.name, version: o.tariff.version })}<//>`],
     o.command && [t('bill.command'), html`<${Link} to=${'/devices/' + o.device} query=${{ tab: 'commands' }}>${t('bill.command.n', { n: number(o.seq) })}<//>`],
     o.spans?.length > 0 && [t('bill.spans'), o.spans.map(s => html`<div key=${s.boot + s.from_ms} class="quiet">${t('bill.span', { boot: s.boot.slice(0, 6), from: duration(s.from_ms), to: duration(s.to_ms) })}</div>`)],

@@ -3,7 +3,7 @@ import { addWords } from '../lib/words.js'
 
 addWords({
   en: {
-    'faults.title': 'Reports from riders',
+    'faults.title': 'Faults',
     'faults.open': 'Open',
     'faults.all': 'With closed ones',
     'faults.none': 'No rider reports anything',
@@ -21,7 +21,7 @@ addWords({
     'faults.count': { one: '{n} report', other: '{n} reports' },
   },
   'zh-CN': {
-    'faults.title': '用车人报修',
+    'faults.title': '报修',
     'faults.open': '未处理',
     'faults.all': '包括已处理',
     'faults.none': '没有报修',
