@@ -27,17 +27,20 @@ setup-tests:
 test: setup-tests
 	$(GO) vet ./...
 	$(GO) test -timeout 10m ./qr ./internal/world -run 'TestDamagedLabels|TestEveryLabelOf|TestMemoryDoes|TestFiveHundredSchedules'
-	CGO_ENABLED=1 $(GO) test -race -shuffle=on -parallel 4 -timeout 18m ./...
+	CGO_ENABLED=1 $(GO) test -race -shuffle=on -p 3 -parallel 4 -timeout 18m ./...
 	@$(MAKE) --no-print-directory test-pages
 
 # The pages in a real browser and the mini-program's compiled code, each against the
-# real server with simulated devices. Without npm they are left out, but where CI=true.
+# real server with simulated devices; the console's beside the others, since all of them
+# wait more than they compute. Without npm they are left out, but where CI=true.
+PART = (cd $(1) && npm ci --no-audit --no-fund --loglevel=error && npm run --if-present check && UNLATCH_BIN=$(CURDIR)/bin/unlatch-test npm test)
 test-pages: setup-tests
 	@command -v npm >/dev/null || [ -n "$$CI" ] || { echo 'no npm here: the tests of the pages and of the mini-program are left out'; exit 0; }; \
-	CGO_ENABLED=0 $(GO) build -trimpath -o bin/unlatch-test ./cmd/unlatch && \
-	for part in rider/browser console/browser miniprogram; do \
-		echo "== $$part" && (cd $$part && npm ci --no-audit --no-fund --loglevel=error && npm run --if-present check && UNLATCH_BIN=$(CURDIR)/bin/unlatch-test npm test) || exit 1; \
-	done
+	CGO_ENABLED=0 $(GO) build -trimpath -o bin/unlatch-test ./cmd/unlatch && { \
+		$(call PART,console/browser) > bin/console.log 2>&1 & console=$$!; \
+		echo '== rider/browser' && $(call PART,rider/browser) && echo '== miniprogram' && $(call PART,miniprogram); others=$$?; \
+		wait $$console; console=$$?; echo '== console/browser'; cat bin/console.log; \
+		[ $$console -eq 0 ] && [ $$others -eq 0 ]; }
 
 check:
 	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { gofmt -l $$(git ls-files '*.go'); echo 'run: make fmt'; exit 1; }
