@@ -159,6 +159,8 @@ export async function picture(page, name) {
  * @param {string[]} [rules] of axe; absent: all of them, [] none
  */
 export async function sound(page, name, rules) {
+  // What still fades in has colours of its own; what turns without end is looked at as it is.
+  await page.evaluate(() => Promise.allSettled(document.getAnimations().filter(a => a.effect?.getComputedTiming().endTime !== Infinity).map(a => a.finished)))
   await picture(page, name)
   if (!await page.evaluate(() => 'axe' in globalThis)) await page.evaluate(axe)
   const { violations } = rules?.length === 0 ? { violations: [] } : await page.evaluate(rules => globalThis.axe.run(document, { resultTypes: ['violations'], ...(rules && { runOnly: rules }) }), rules)
