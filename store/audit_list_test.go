@@ -1,14 +1,12 @@
 package store_test
 
 import (
-	"context"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/uuid"
-	"github.com/jackc/pgx/v5"
 
 	"github.com/unlatch/unlatch/order"
 )
@@ -58,17 +56,8 @@ func TestActsAreFoundByWhoWhatWhereAndWhen(t *testing.T) {
 // second person, whose decision names the request alone.
 func TestActsOnAnOrdersMoneyAreReadWithIt(t *testing.T) {
 	db, url := open(t)
-	conn, err := pgx.Connect(t.Context(), url)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conn.Close(context.Background())
-	exec := func(sql string, args ...any) {
-		t.Helper()
-		if _, err := conn.Exec(t.Context(), sql, args...); err != nil {
-			t.Fatalf("%v\n%s", err, sql)
-		}
-	}
+	conn := owner(t, url)
+	exec := func(sql string, args ...any) { t.Helper(); run(t, conn, sql, args...) }
 	exec(`SET session_replication_role = replica`) // their orders are not needed
 	one, other, asked, others := uuid.NewString(), uuid.NewString(), uuid.NewString(), uuid.NewString()
 	for request, of := range map[string]string{asked: one, others: other} {

@@ -24,12 +24,7 @@ func TestAFleetRowSumsUpItsDevice(t *testing.T) {
 	db, url := open(t)
 	testkit.ThreeOrders(t, db)
 	conn := owner(t, url)
-	exec := func(sql string, args ...any) {
-		t.Helper()
-		if _, err := conn.Exec(t.Context(), sql, args...); err != nil {
-			t.Fatal(err)
-		}
-	}
+	exec := func(sql string, args ...any) { t.Helper(); run(t, conn, sql, args...) }
 	read := func(ids ...device.ID) map[device.ID]order.FleetRow {
 		t.Helper()
 		rows, now, err := db.FleetRows(t.Context(), ids)
@@ -142,12 +137,7 @@ func TestAJamOfBeforeIsKnownAfterTheUpgrade(t *testing.T) {
 	db, url := open(t)
 	testkit.ThreeOrders(t, db)
 	conn := owner(t, url)
-	exec := func(sql string, args ...any) {
-		t.Helper()
-		if _, err := conn.Exec(t.Context(), sql, args...); err != nil {
-			t.Fatal(err)
-		}
-	}
+	exec := func(sql string, args ...any) { t.Helper(); run(t, conn, sql, args...) }
 	n := 0
 	past := func(id, reason string, opened bool) {
 		t.Helper()

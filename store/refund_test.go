@@ -1,12 +1,10 @@
 package store_test
 
 import (
-	"context"
 	"testing"
 	"time"
 
 	"github.com/google/uuid"
-	"github.com/jackc/pgx/v5"
 
 	"github.com/unlatch/unlatch/order"
 	"github.com/unlatch/unlatch/store"
@@ -16,17 +14,8 @@ import (
 // without giving is open, and of several open ones of an order the approved one stays.
 func TestRefundsOfTheVersionBeforeStayWhatTheyAre(t *testing.T) {
 	db, url := open(t)
-	conn, err := pgx.Connect(t.Context(), url)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conn.Close(context.Background())
-	exec := func(sql string, args ...any) {
-		t.Helper()
-		if _, err := conn.Exec(t.Context(), sql, args...); err != nil {
-			t.Fatalf("%v\n%s", err, sql)
-		}
-	}
+	conn := owner(t, url)
+	exec := func(sql string, args ...any) { t.Helper(); run(t, conn, sql, args...) }
 	exec(`DROP TRIGGER audits_refund_given ON audits`)
 	exec(`DROP INDEX refund_requests_open`)
 	exec(`ALTER TABLE refund_requests DROP COLUMN given_at`)
